@@ -1,0 +1,47 @@
+# joulegate: `make demo` to try it, `make test` to trust it. Both do all their own set-up.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEVICES ?= 200
+PYTEST_ARGS ?=
+
+.PHONY: help install demo test check fmt lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
+
+$(STAMP): requirements/dev.txt pyproject.toml scripts/bootstrap
+	PYTHON="$(PYTHON)" scripts/bootstrap "$(VENV)"
+	@touch $@
+
+install: $(STAMP) ## put everything into .venv/ (and mosquitto on the machine, where apt can)
+
+demo: install ## everything on this machine with a simulated fleet: broker, database, gateway, HTTP
+	$(BIN)/joulegate up --devices $(DEVICES)
+
+test: install ## the whole suite, on a real broker and a real PostgreSQL
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+check: install ## lint, formatting, types, imports, lock files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	scripts/check-lock $(BIN)
+
+fmt: install ## format and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: install ## resolve the dependencies again, with hashes and without hosts
+	scripts/lock $(BIN)
+
+clean: ## remove everything that make and joulegate created here
+	rm -rf $(VENV) .joulegate .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,47 @@
+"""`joulegate`: the composition root. Each command reads the settings, builds its component and runs it."""
+
+import sys
+from typing import NoReturn
+
+import typer
+
+from joulegate_cli.migrate import migrate
+from joulegate_cli.services import gateway, http
+from joulegate_cli.simulate import simulate
+from joulegate_core.errors import JoulegateError
+
+app = typer.Typer(
+    name="joulegate",
+    help="MQTT ingestion gateway for energy fleets. Settings are environment variables: docs/configuration.md.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command in (gateway, http, simulate, migrate):
+    app.command()(command)
+
+
+def main() -> NoReturn:
+    """Runs the command line. Exit 0 done, 1 failed, 2 usage; an error of the user's is one line on standard error."""
+    try:
+        app()
+    except JoulegateError as error:
+        _fail(error)
+    except BaseExceptionGroup as group:
+        known = group.subgroup(JoulegateError)
+        if known is None:
+            raise
+        _fail(_first_leaf(known))
+    sys.exit(0)
+
+
+def _fail(error: BaseException) -> NoReturn:
+    print(f"joulegate: {error}", file=sys.stderr)
+    sys.exit(error.exit_code if isinstance(error, JoulegateError) else 1)
+
+
+def _first_leaf(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,48 @@
+"""`joulegate migrate`: brings the database's schema to this version."""
+
+import asyncio
+import os
+from typing import Annotated
+
+import typer
+
+from joulegate_core.settings import Settings, load_settings
+
+
+def migrate(
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit 1 when the schema is not this version's.")
+    ] = False,
+) -> None:
+    """Applies the migrations that the database lacks. Safe to run again, and from several places at once."""
+    settings = load_settings(os.environ)
+    asyncio.run(_check(settings) if check else _migrate(settings))
+
+
+async def _migrate(settings: Settings) -> None:
+    from joulegate_core.clock import utc_now
+    from joulegate_db.connect import MIGRATION_SETTINGS, connect
+    from joulegate_db.migrate import migrate as apply_migrations
+    from joulegate_db.partitions import ensure_partitions
+
+    connection = await connect(settings.database_url, MIGRATION_SETTINGS)
+    try:
+        applied = await apply_migrations(connection)
+        for migration in applied:
+            print(f"applied {migration.version:04d} {migration.name}")
+        created = await ensure_partitions(connection, utc_now(), max_age_days=settings.max_age_days)
+        print(f"schema is current; {created} partitions created")
+    finally:
+        await connection.close()
+
+
+async def _check(settings: Settings) -> None:
+    from joulegate_db.connect import MIGRATION_SETTINGS, connect
+    from joulegate_db.migrate import require_schema
+
+    connection = await connect(settings.database_url, MIGRATION_SETTINGS)
+    try:
+        await require_schema(connection)
+    finally:
+        await connection.close()
+    print("schema is current")

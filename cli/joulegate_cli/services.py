@@ -1,0 +1,29 @@
+"""`joulegate gateway` and `joulegate http`: the two services."""
+
+import os
+from functools import partial
+
+
+def gateway() -> None:
+    """Takes readings from the broker and writes them to the database, until SIGTERM; then drains."""
+    from joulegate_cli.running import run_service
+    from joulegate_core.logs import configure_logging
+    from joulegate_core.settings import load_settings
+    from joulegate_gateway.service import run_gateway
+
+    settings = load_settings(os.environ)
+    configure_logging(settings.log, component="gateway")
+    run_service(partial(run_gateway, settings))
+
+
+def http() -> None:
+    """Answers the HTTP routes from the database."""
+    from joulegate_http.service import run_http
+
+    from joulegate_cli.running import run_service
+    from joulegate_core.logs import configure_logging
+    from joulegate_core.settings import load_settings
+
+    settings = load_settings(os.environ)
+    configure_logging(settings.log, component="http")
+    run_service(partial(run_http, settings))

@@ -1,0 +1,21 @@
+"""Daily partitions of history, made ahead of need for every day that the clock window can accept."""
+
+from datetime import datetime, timedelta
+
+import asyncpg
+
+from joulegate_db.sql import query
+
+DAYS_AHEAD = 2
+"""Tomorrow, and one more in case the gateway that makes them is down for a day."""
+
+
+async def ensure_partitions(connection: asyncpg.Connection, now: datetime, *, max_age_days: int) -> int:
+    """Creates the missing partitions from `max_age_days` + 1 before `now` to two days after it. Returns how many were made.
+
+    A lock serialises gateways that do this at the same time.
+    """
+    first = (now - timedelta(days=max_age_days + 1)).date()
+    last = (now + timedelta(days=DAYS_AHEAD)).date()
+    created: int = await connection.fetchval(query("ensure_partitions"), first, last)
+    return created

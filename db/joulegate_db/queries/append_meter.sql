@@ -1,0 +1,26 @@
+-- Moves the staged meter readings into history and the newest of each device into live. Returns how many were new.
+-- $1 received_at. Rows are locked in the order of their keys, so that two gateways cannot deadlock.
+with fresh as (
+    insert into meter_history (ts, kwh, voltage, late, device, charge_point)
+    select ts, kwh, voltage, late, device, charge_point from stage_meter order by device, ts
+    on conflict (device, ts) do nothing
+    returning device, ts, charge_point, kwh, voltage
+),
+newest as (
+    select distinct on (device) device, ts, charge_point, kwh, voltage from fresh order by device, ts desc
+),
+upserted as (
+    insert into meter_live as live (ts, received_at, kwh, voltage, charging, device, charge_point)
+    select ts, $1, kwh, voltage, kwh > 0, device, charge_point from newest
+    on conflict (device) do update
+    set (ts, received_at, kwh, voltage, charging, charge_point)
+        = (excluded.ts, excluded.received_at, excluded.kwh, excluded.voltage, excluded.charging, excluded.charge_point)
+    where excluded.ts > live.ts
+    returning device, live.xmax = 0 as is_new -- xmax is 0 only in a row that this statement inserted
+),
+registered as (
+    insert into devices (device, kind, first_seen)
+    select device, 'meter', $1 from upserted where is_new
+    on conflict (device, kind) do nothing
+)
+select count(*) from fresh

@@ -1,0 +1,159 @@
+"""One connection to the broker: aiomqtt's client, with a gate before it and acknowledgements in bulk behind it.
+
+The only place that touches aiomqtt's private parts (`_receive`, `_writer`), because its public iterator cannot be paused, drops QoS 0
+without a waiting consumer and loses a message when cancelled, and its `puback` is a system call a message (docs/adr/0003-connection.md).
+A Connection is used once: reconnecting makes a new one, so nothing of an old session can leak into a new one.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import aiomqtt
+import mqtt5
+
+from joulegate_core.broker import BrokerAddress
+from joulegate_core.errors import BrokerUnavailableError
+from joulegate_core.telemetry import MAX_PACKET_BYTES
+
+if TYPE_CHECKING:
+    from typing import Self
+
+KEEP_ALIVE_SECONDS = 30
+CONNECT_TIMEOUT_SECONDS = 10.0
+CLOSE_TIMEOUT_SECONDS = 5.0
+
+Deliver = Callable[["Connection", aiomqtt.PublishPacket], None]
+
+
+class Connection(aiomqtt.Client):
+    """A connection with a persistent session. Every PUBLISH goes to `deliver` at once, in order of arrival, while the gate is open.
+
+    Args:
+        deliver: called for each PUBLISH, synchronously.
+        gate: while it is cleared nothing is read, and TCP pushes back on the broker.
+        session_expiry_seconds: how long the broker keeps session and queue after the connection ends.
+    """
+
+    def __init__(
+        self,
+        address: BrokerAddress,
+        *,
+        deliver: Deliver,
+        gate: asyncio.Event,
+        client_id: str,
+        receive_maximum: int,
+        session_expiry_seconds: int,
+    ) -> None:
+        super().__init__(
+            hostname=address.host,
+            port=address.port,
+            ssl_context=address.ssl_context(),
+            username=address.username,
+            password=address.password.encode() if address.password is not None else None,
+            identifier=client_id,
+            clean_start=False,
+            session_expiry_interval=session_expiry_seconds,
+            keep_alive=KEEP_ALIVE_SECONDS,
+            receive_max=receive_maximum,
+            max_packet_size=MAX_PACKET_BYTES,
+        )
+        self._deliver = deliver
+        self._gate = gate
+        self._last_packet = time.monotonic()
+        self._watchdog: asyncio.Task[None] | None = None
+        self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        """Done when the connection has ended, with the reason."""
+        self.taken_over = False
+        """True when it ended because another client uses our client id (reason code 0x8E)."""
+        self.session_present = False
+        """True when the broker resumed a session."""
+
+    async def open(self) -> "Self":
+        """Connects.
+
+        Raises:
+            BrokerUnavailableError: no broker answers, or it refuses; the message says what to look at.
+        """
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+                await self._probe()
+                await self.__aenter__()
+            self.session_present = (await self.connected()).session_present
+        except (OSError, aiomqtt.ConnectError, aiomqtt.ProtocolError, aiomqtt.NegativeAckError, TimeoutError) as error:
+            self._abort()
+            raise BrokerUnavailableError(
+                f"the broker at {self._endpoint} cannot be used: {error or 'it does not answer'}. "
+                "Check JOULEGATE_MQTT_URL and that an MQTT 5 broker is running"
+            ) from error
+        self._tasks.add_done_callback(lambda _: self._end("the client's background tasks ended"))
+        self._watchdog = asyncio.create_task(self._watch(), name="mqtt-watchdog")
+        return self
+
+    async def close(self) -> None:
+        """Sends DISCONNECT and closes; the session stays at the broker. Never raises for a connection that is lost."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        if not self.lost.done():
+            self.lost.set_result("closed by the gateway")
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
+                await self.__aexit__(None, None, None)
+        self._abort()
+
+    def acknowledge(self, packet_ids: Iterable[int]) -> None:
+        """Sends PUBACKs in the order given, in one write. Does nothing once the connection is lost: the broker sends again.
+
+        Not awaited: at most Receive Maximum acknowledgements of four bytes wait in the socket's buffer.
+        """
+        if not self.lost.done():
+            self._writer.write(b"".join([mqtt5.PubAckPacket(packet_id).write() for packet_id in packet_ids]))
+            self._most_recent_packet_sent_time = time.monotonic()
+
+    async def _receive(self) -> mqtt5.Packet:
+        """Takes PUBLISH packets out of aiomqtt's hands; everything else it handles itself."""
+        while True:
+            if not self._gate.is_set():
+                await self._gate.wait()
+                self._last_packet = time.monotonic()
+            try:
+                packet = await super()._receive()
+            except (aiomqtt.ConnectError, aiomqtt.ProtocolError, OSError) as error:
+                if not self.lost.done() and not hasattr(self, "_disconnected"):
+                    raise  # still connecting: open() reports it
+                self._end(str(error) or type(error).__name__)
+                await asyncio.Future()  # nothing more comes of this connection; close() cancels
+            self._last_packet = time.monotonic()
+            if isinstance(packet, mqtt5.PublishPacket):
+                self._deliver(self, packet)
+                continue
+            if isinstance(packet, mqtt5.DisconnectPacket):
+                self.taken_over = packet.reason_code == mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER
+                self._end(f"the broker disconnected: {packet.reason_code.name}")
+            return packet
+
+    async def _probe(self) -> None:
+        """Finds out without blocking whether the broker can be reached: aiomqtt's own connect blocks the event loop."""
+        _, writer = await asyncio.open_connection(self._hostname, self._port)
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+    async def _watch(self) -> None:
+        """Ends a half-open connection: with keep-alive something must arrive in every interval."""
+        limit = KEEP_ALIVE_SECONDS * 1.5
+        while True:
+            await asyncio.sleep(KEEP_ALIVE_SECONDS / 4)
+            if self._gate.is_set() and time.monotonic() - self._last_packet > limit:
+                self._end(f"nothing received for {limit:.0f} s")
+
+    def _end(self, reason: str) -> None:
+        if not self.lost.done():
+            self.lost.set_result(reason)
+            self._abort()
+
+    def _abort(self) -> None:
+        if hasattr(self, "_writer"):
+            self._writer.transport.abort()

@@ -1,0 +1,77 @@
+"""The gateway's side of the database: one writer, opened again when it is lost, and partitions ahead of need."""
+
+import asyncio
+
+import structlog
+
+from joulegate_core.clock import Clock
+from joulegate_core.errors import DatabaseUnavailableError
+from joulegate_db.connect import MIGRATION_SETTINGS, connect
+from joulegate_db.failures import DATABASE_ERRORS, describe
+from joulegate_db.partitions import ensure_partitions
+from joulegate_db.writer import Writer
+
+log = structlog.get_logger()
+
+PARTITION_CHECK_SECONDS = 3600.0
+
+
+class Database:
+    """Hands out the writer and keeps the partitions.
+
+    Args:
+        url: PostgreSQL URL; staging tables need a direct connection or PgBouncer in session mode.
+        max_age_days: how far back readings are accepted, hence partitions needed.
+    """
+
+    def __init__(self, url: str, *, max_age_days: int, clock: Clock) -> None:
+        self._url = url
+        self._max_age_days = max_age_days
+        self._clock = clock
+        self._writer: Writer | None = None
+        self._opening = asyncio.Lock()
+
+    @property
+    def is_open(self) -> bool:
+        """True while the writer's connection stands."""
+        return self._writer is not None and not self._writer.is_closed
+
+    async def writer(self) -> Writer:
+        """The writer; a new connection when the old one is gone.
+
+        Raises:
+            DatabaseUnavailableError: the database cannot be reached.
+            SchemaMismatchError: the schema is not this version's.
+        """
+        async with self._opening:
+            if self._writer is None or self._writer.is_closed:
+                self._writer = await Writer.open(self._url)
+            return self._writer
+
+    def drop_writer(self) -> None:
+        """Gives the writer's connection up, because it does not answer."""
+        if self._writer is not None:
+            self._writer.terminate()
+
+    async def ensure_partitions(self) -> None:
+        """Creates missing partitions, over a connection of its own."""
+        connection = await connect(self._url, MIGRATION_SETTINGS)
+        try:
+            created = await ensure_partitions(connection, self._clock(), max_age_days=self._max_age_days)
+        finally:
+            connection.terminate()
+        if created:
+            log.info("partitions_created", count=created)
+
+    async def keep_partitions(self) -> None:
+        """Creates partitions ahead of need, for ever. A failure is logged and tried again at the next round."""
+        while True:
+            await asyncio.sleep(PARTITION_CHECK_SECONDS)
+            try:
+                await self.ensure_partitions()
+            except (*DATABASE_ERRORS, DatabaseUnavailableError) as error:
+                log.warning("partitions_not_checked", error=describe(error))
+
+    def close(self) -> None:
+        """Ends the writer's connection."""
+        self.drop_writer()

@@ -1,0 +1,138 @@
+"""Decodes a publication into a reading or a rejection. The common case is one pass of msgspec; what fails is diagnosed apart."""
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from joulegate_core.reasons import Reason
+from joulegate_core.telemetry import (
+    MAX_PAYLOAD_BYTES,
+    READING_INTERVAL_SECONDS,
+    STALE_AFTER_INTERVALS,
+    Message,
+    MeterMessage,
+    MeterReading,
+    Rejection,
+    Stream,
+    VehicleMessage,
+    VehicleReading,
+    is_valid_id,
+)
+from joulegate_gateway.diagnosis import ID_RULE, diagnose
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LATE_AFTER = timedelta(seconds=READING_INTERVAL_SECONDS * STALE_AFTER_INTERVALS)
+
+MAX_REMEMBERED = 500_000
+"""Topics and ids found valid, about 150 bytes each; beyond it they are checked again, once."""
+
+
+class Decoder:
+    """Knows the clock window; remembers which topics and ids were found valid.
+
+    Args:
+        max_age_days: readings older than this are refused as `too_old`.
+        max_ahead_seconds: readings further ahead of the gateway's clock are refused as `too_far_ahead`.
+    """
+
+    def __init__(self, *, max_age_days: int, max_ahead_seconds: int) -> None:
+        self._max_age = timedelta(days=max_age_days)
+        self._max_ahead = timedelta(seconds=max_ahead_seconds)
+        self._meter = msgspec.json.Decoder(MeterMessage).decode
+        self._vehicle = msgspec.json.Decoder(VehicleMessage).decode
+        self._charge_points: dict[str, str] = {}
+        self._ids: dict[str, str] = {}
+
+    def decode(self, topic: str, payload: bytes, now: datetime) -> Message:
+        """Decodes and validates one publication; never raises for what a device sends.
+
+        Args:
+            topic: `fleet/{chargePoint}/meter` or `fleet/{chargePoint}/vehicle`.
+            payload: what was published.
+            now: when it arrived, UTC.
+        """
+        stream = Stream.METER if topic.endswith("/meter") else Stream.VEHICLE
+        content: MeterReading | VehicleReading | Rejection
+        try:
+            charge_point = self._charge_points.get(topic) or self._charge_point(topic)
+            if len(payload) > MAX_PAYLOAD_BYTES or not payload.isascii():
+                _check_bytes(payload)
+            content = (
+                self._decode_meter(charge_point, payload, now)
+                if stream is Stream.METER
+                else self._decode_vehicle(charge_point, payload, now)
+            )
+        except _RejectedError as rejected:
+            content = rejected.rejection
+        except (msgspec.DecodeError, RecursionError):
+            content = diagnose(payload, stream)
+        return Message(stream, topic, payload, content)
+
+    def _decode_meter(self, charge_point: str, payload: bytes, now: datetime) -> MeterReading:
+        message = self._meter(payload)
+        ts = self._time(message.timestamp, now)
+        device = self._ids.get(message.meter_id) or self._id("meterId", message.meter_id)
+        late = now - ts > LATE_AFTER
+        return MeterReading(device, charge_point, ts, message.kwh_consumed_ac, message.voltage, late)
+
+    def _decode_vehicle(self, charge_point: str, payload: bytes, now: datetime) -> VehicleReading:
+        message = self._vehicle(payload)
+        ts = self._time(message.timestamp, now)
+        device = self._ids.get(message.vehicle_id) or self._id("vehicleId", message.vehicle_id)
+        late = now - ts > LATE_AFTER
+        return VehicleReading(
+            device, charge_point, ts, message.kwh_delivered_dc, message.soc, message.battery_temp, late
+        )
+
+    def _charge_point(self, topic: str) -> str:
+        levels = topic.split("/")
+        if len(levels) != 3 or levels[0] != "fleet" or not is_valid_id(levels[1]):  # noqa: PLR2004 - fleet/+/stream
+            raise _RejectedError(Reason.BAD_TOPIC, f"the topic's charge point must be {ID_RULE}")
+        return _remember(self._charge_points, topic, levels[1])
+
+    def _id(self, field: str, value: str) -> str:
+        if not is_valid_id(value):
+            raise _RejectedError(Reason.BAD_ID, f"{field} must be {ID_RULE}")
+        return _remember(self._ids, value, value)
+
+    def _time(self, value: datetime | int, now: datetime) -> datetime:
+        """The reading's time in UTC, inside the clock window."""
+        try:
+            ts = EPOCH + timedelta(milliseconds=value) if isinstance(value, int) else value.astimezone(UTC)
+        except OverflowError:
+            raise _RejectedError(Reason.BAD_TIMESTAMP, "timestamp is outside the years 1 to 9999") from None
+        if ts < now - self._max_age:
+            seconds = isinstance(value, int) and abs(EPOCH + timedelta(seconds=value) - now) < self._max_age
+            hint = "; it looks like seconds, milliseconds are expected" if seconds else ""
+            raise _RejectedError(Reason.TOO_OLD, f"timestamp is more than {self._max_age.days} days old{hint}")
+        if ts > now + self._max_ahead:
+            limit = int(self._max_ahead.total_seconds())
+            raise _RejectedError(Reason.TOO_FAR_AHEAD, f"timestamp is more than {limit} s ahead of the gateway's clock")
+        return ts
+
+
+class _RejectedError(Exception):
+    """Carries a rejection out of the fast path."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(reason)
+        self.rejection = Rejection(reason, detail)
+
+
+def _check_bytes(payload: bytes) -> None:
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise _RejectedError(
+            Reason.OVERSIZE, f"the payload has {len(payload)} bytes, at most {MAX_PAYLOAD_BYTES} are accepted"
+        )
+    try:
+        payload.decode()
+    except UnicodeDecodeError as error:
+        # msgspec does not look into fields that it skips
+        raise _RejectedError(Reason.NOT_UTF8, f"the payload is not UTF-8 at byte {error.start}") from None
+
+
+def _remember(known: dict[str, str], key: str, value: str) -> str:
+    if len(known) >= MAX_REMEMBERED:
+        known.clear()
+    known[key] = value
+    return value

@@ -1,0 +1,82 @@
+"""The ledger: received = settled + pending, at any moment. Plain counters, turned into Prometheus metrics when scraped."""
+
+from collections import Counter as Tallies
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from joulegate_core.telemetry import Stream
+from joulegate_db.writer import Tally
+
+OUTCOMES = ("committed", "duplicate", "quarantined")
+
+
+class Ledger(Collector):
+    """Counts messages by stream. Each belongs to the event loop's thread; a scrape reads them from there too."""
+
+    def __init__(self) -> None:
+        self.received: Tallies[Stream] = Tallies()
+        self.settled: Tallies[tuple[Stream, str]] = Tallies()
+
+    @property
+    def pending(self) -> int:
+        """Messages received and not yet settled."""
+        return self.received.total() - self.settled.total()
+
+    def settle(self, tally: Tally) -> None:
+        """Books one committed batch."""
+        for stream, counts in tally.items():
+            for outcome in OUTCOMES:
+                self.settled[stream, outcome] += getattr(counts, outcome)
+
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        """The metrics of the contract (docs/metrics.md)."""
+        received = CounterMetricFamily(
+            "joulegate_messages_received", "Messages taken from the broker", labels=["stream"]
+        )
+        settled = CounterMetricFamily(
+            "joulegate_messages_settled", "Messages settled, by outcome", labels=["stream", "outcome"]
+        )
+        for stream in Stream:
+            received.add_metric([stream], self.received[stream])
+            for outcome in OUTCOMES:
+                settled.add_metric([stream, outcome], self.settled[stream, outcome])
+        yield received
+        yield settled
+        yield GaugeMetricFamily(
+            "joulegate_messages_pending", "Messages received and not yet settled", value=self.pending
+        )
+
+
+class Metrics:
+    """All metrics of a gateway, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.ledger = Ledger()
+        self.registry.register(self.ledger)
+        self.batch_size = Histogram(
+            "joulegate_batch_size",
+            "Messages in a committed batch",
+            buckets=(1, 10, 100, 1000, 5000, 10_000, 100_000),
+            registry=self.registry,
+        )
+        self.commit_seconds = Histogram(
+            "joulegate_commit_seconds",
+            "Time from the start of a batch's transaction to its commit",
+            registry=self.registry,
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+        )
+        self.lag_seconds = Gauge(
+            "joulegate_lag_seconds",
+            "From arrival to commit, for the oldest message of the last batch",
+            registry=self.registry,
+        )
+        self.reconnects = Counter(
+            "joulegate_reconnects", "Connections to the broker that ended", registry=self.registry
+        )
+        self.database_failures = Counter(
+            "joulegate_database_failures", "Batches that were held because the database failed", registry=self.registry
+        )

@@ -1,0 +1,99 @@
+"""The gateway as a service: builds its parts, runs them, and drains them in order."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import stamina
+import structlog
+
+from joulegate_core.asgi import serve
+from joulegate_core.broker import parse_broker_url
+from joulegate_core.clock import Clock, utc_now
+from joulegate_core.errors import DatabaseUnavailableError
+from joulegate_core.settings import Settings
+from joulegate_gateway.database import Database
+from joulegate_gateway.decoder import Decoder
+from joulegate_gateway.inbox import Inbox
+from joulegate_gateway.ledger import Metrics
+from joulegate_gateway.operations import operations_app
+from joulegate_gateway.pipeline import Pipeline
+from joulegate_gateway.subscriber import Subscriber
+
+log = structlog.get_logger()
+
+DRAIN_SECONDS = 15.0
+"""How long a stop waits for what was taken to be committed; what is not stays with the broker."""
+
+
+async def run_gateway(settings: Settings, stop: asyncio.Event, *, clock: Clock = utc_now) -> None:
+    """Runs a gateway until `stop` is set, then drains: takes nothing more, commits, acknowledges, leaves.
+
+    Raises:
+        SchemaMismatchError: the database's schema is not this version's.
+        SessionTakenOverError: another client uses our client id.
+        PortTakenError: the metrics port is in use.
+    """
+    metrics = Metrics()
+    database = Database(settings.database_url, max_age_days=settings.max_age_days, clock=clock)
+    inbox = Inbox(
+        batch_max=settings.batch_max, linger_seconds=settings.linger_ms / 1000, capacity=settings.receive_maximum
+    )
+    pipeline = Pipeline(inbox, database, metrics, clock)
+    subscriber = Subscriber(
+        settings,
+        parse_broker_url(settings.mqtt_url),
+        inbox=inbox,
+        pipeline=pipeline,
+        decoder=Decoder(max_age_days=settings.max_age_days, max_ahead_seconds=settings.max_ahead_seconds),
+        metrics=metrics,
+        clock=clock,
+    )
+    async with AsyncExitStack() as stack:
+        if settings.metrics_port:
+            app = operations_app(metrics, database, subscriber)
+            await stack.enter_async_context(
+                serve(app, settings.metrics_host, settings.metrics_port, "JOULEGATE_METRICS_PORT")
+            )
+        stack.callback(database.close)
+        if await _wait_for_database(database, stop):
+            await _run_parts(subscriber, pipeline, database, stop)
+    log.info("gateway_stopped", pending=metrics.ledger.pending)
+
+
+async def _wait_for_database(database: Database, stop: asyncio.Event) -> bool:
+    """Opens the writer and creates partitions before anything is taken from the broker; False when `stop` came first."""
+    async for attempt in stamina.retry_context(
+        on=DatabaseUnavailableError, attempts=None, timeout=None, wait_initial=0.2, wait_max=5.0
+    ):
+        with attempt:
+            if stop.is_set():
+                return False
+            try:
+                await database.writer()
+                await database.ensure_partitions()
+            except DatabaseUnavailableError as error:
+                log.warning("database_unavailable", error=str(error))
+                raise
+    return True
+
+
+async def _run_parts(subscriber: Subscriber, pipeline: Pipeline, database: Database, stop: asyncio.Event) -> None:
+    drained = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        settling = group.create_task(pipeline.run(), name="pipeline")
+        settling.add_done_callback(lambda _: drained.set())
+        keeping = group.create_task(database.keep_partitions(), name="partitions")
+        deadline = group.create_task(_limit_drain(stop, drained), name="drain-limit")
+        await subscriber.run(stop, drained=drained)
+        keeping.cancel()
+        deadline.cancel()
+        if not settling.done():
+            settling.cancel()
+
+
+async def _limit_drain(stop: asyncio.Event, drained: asyncio.Event) -> None:
+    """Declares the drain over when it takes too long: the broker still has what is not acknowledged."""
+    await stop.wait()
+    await asyncio.sleep(DRAIN_SECONDS)
+    log.error("drain_incomplete", seconds=DRAIN_SECONDS)
+    drained.set()
