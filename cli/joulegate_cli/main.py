@@ -5,6 +5,7 @@ from typing import NoReturn
 
 import typer
 
+from joulegate_cli.bench.command import app as bench_app
 from joulegate_cli.migrate import migrate
 from joulegate_cli.services import gateway, http
 from joulegate_cli.simulate import simulate
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 for command in (gateway, http, simulate, migrate):
     app.command()(command)
+app.add_typer(bench_app, name="bench")
 
 
 def main() -> NoReturn:

@@ -4,7 +4,7 @@ A device reports fifteen times a bucket; the cache keeps fourteen of the inserts
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -13,11 +13,13 @@ from joulegate_core.telemetry import Message, Rejection, Stream
 from joulegate_db.sql import query
 
 BUCKET_SECONDS = 900
+BUCKET = timedelta(seconds=BUCKET_SECONDS)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_CACHED_DEVICES = 1_000_000
 """About 200 bytes each; beyond it the cache starts again, which costs inserts that change nothing."""
 
-Mark = tuple[str, int, Stream, str]
-"""Charge point, number of the bucket since 1970, kind, device: the primary key's order."""
+Mark = tuple[str, datetime, Stream, str]
+"""Charge point, start of the bucket, kind, device: the primary key's order."""
 
 
 class PresenceCache:
@@ -34,17 +36,16 @@ class PresenceCache:
             content: Any = message.content
             if type(content) is Rejection or (excluded and (message.topic, message.payload) in excluded):
                 continue
-            mark = (content.charge_point, int(content.ts.timestamp()) // BUCKET_SECONDS, message.stream, content.device)
-            if self._last.get((message.stream, content.device)) != mark:
-                marks.add(mark)
+            last = self._last.get((message.stream, content.device))
+            ts = content.ts
+            if last is None or not last[1] <= ts < last[1] + BUCKET or last[0] != content.charge_point:
+                marks.add((content.charge_point, ts - (ts - EPOCH) % BUCKET, message.stream, content.device))
         return sorted(marks)
 
     async def insert(self, connection: asyncpg.Connection, marks: list[Mark]) -> None:
         """Inserts `marks`, ignoring those that exist."""
         if marks:
-            charge_points, buckets, kinds, devices = zip(*marks, strict=True)
-            starts = [datetime.fromtimestamp(bucket * BUCKET_SECONDS, UTC) for bucket in buckets]
-            await connection.execute(query("insert_presence"), charge_points, starts, kinds, devices)
+            await connection.execute(query("insert_presence"), *zip(*marks, strict=True))
 
     def remember(self, marks: list[Mark]) -> None:
         """To be called once the marks are committed."""

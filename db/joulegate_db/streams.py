@@ -1,7 +1,4 @@
-"""What differs between the two streams in the database: columns and statements."""
-
-from collections.abc import Callable
-from typing import Any
+"""What differs between the two streams in the database: the staging table and the statements."""
 
 import msgspec
 
@@ -10,29 +7,19 @@ from joulegate_db.sql import query
 
 
 class StreamTables(msgspec.Struct, frozen=True):
-    """One stream's staging table and statements. `record` gives a reading's values in the order of `columns`."""
+    """One stream's staging table and statements. `columns` are the fields of its reading, in their order."""
 
     stream: Stream
     stage: str
     columns: tuple[str, ...]
-    record: Callable[[Any], tuple[Any, ...]]
     append: str
     conflicts: str
-
-
-def _meter_record(r: MeterReading) -> tuple[Any, ...]:
-    return (r.ts, r.kwh, r.voltage, r.late, r.device, r.charge_point)
-
-
-def _vehicle_record(r: VehicleReading) -> tuple[Any, ...]:
-    return (r.ts, r.kwh, r.battery_temp, r.soc, r.late, r.device, r.charge_point)
 
 
 METER_TABLES = StreamTables(
     stream=Stream.METER,
     stage="stage_meter",
-    columns=("ts", "kwh", "voltage", "late", "device", "charge_point"),
-    record=_meter_record,
+    columns=MeterReading.__struct_fields__,
     append=query("append_meter"),
     conflicts=query("conflicts_meter"),
 )
@@ -40,8 +27,7 @@ METER_TABLES = StreamTables(
 VEHICLE_TABLES = StreamTables(
     stream=Stream.VEHICLE,
     stage="stage_vehicle",
-    columns=("ts", "kwh", "battery_temp", "soc", "late", "device", "charge_point"),
-    record=_vehicle_record,
+    columns=VehicleReading.__struct_fields__,
     append=query("append_vehicle"),
     conflicts=query("conflicts_vehicle"),
 )

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import asyncpg
 import msgspec
+from msgspec.structs import astuple
 
 from joulegate_core.reasons import Reason
 from joulegate_core.telemetry import Message, MeterReading, Rejection, Stream, VehicleReading
@@ -15,8 +15,6 @@ from joulegate_db.presence import PresenceCache
 from joulegate_db.quarantine import quarantine
 from joulegate_db.sql import query
 from joulegate_db.streams import METER_TABLES, VEHICLE_TABLES, StreamTables
-
-Key = tuple[str, datetime]
 
 TRANSACTION_TIMEOUT_SECONDS = 90.0
 """Longer than the session's statement timeout: it ends a wait for a server that no longer answers at all."""
@@ -86,8 +84,8 @@ class Writer:
         vehicles = [m for m in messages if type(m.content) is VehicleReading]
         # always in this order: two gateways never wait for each other in a circle
         async with self._connection.transaction():
-            refused += await self._append_stream(METER_TABLES, meters, received_at, tally[Stream.METER])
-            refused += await self._append_stream(VEHICLE_TABLES, vehicles, received_at, tally[Stream.VEHICLE])
+            refused += await self._append(METER_TABLES, meters, received_at, tally[Stream.METER])
+            refused += await self._append(VEHICLE_TABLES, vehicles, received_at, tally[Stream.VEHICLE])
             marks = self._presence.unmarked(messages, without=refused)
             await self._presence.insert(self._connection, marks)
             await quarantine(self._connection, refused, received_at)
@@ -96,46 +94,24 @@ class Writer:
             tally[message.stream].quarantined += 1
         return tally
 
-    async def _append_stream(
+    async def _append(
         self, tables: StreamTables, messages: list[Message], received_at: datetime, tally: StreamTally
     ) -> list[Message]:
         """Appends one stream; returns the messages that conflict with what was accepted before them."""
-        conflicts: list[Message] = []
-        waiting = messages
-        while waiting:
-            wave, waiting = _split_by_first_of_key(waiting)
-            conflicts += await self._append_wave(tables, wave, received_at, tally)
-            if waiting:  # the same key again in this batch: it meets the first one in history
-                await self._connection.execute(query(f"clear_{tables.stage}"))
-        return conflicts
-
-    async def _append_wave(
-        self, tables: StreamTables, wave: dict[Key, Message], received_at: datetime, tally: StreamTally
-    ) -> list[Message]:
-        record = tables.record
+        if not messages:
+            return []
         await self._connection.copy_records_to_table(
-            tables.stage, records=[record(m.content) for m in wave.values()], columns=tables.columns
+            tables.stage, records=[astuple(message.content) for message in messages], columns=tables.columns
         )
         committed = await self._connection.fetchval(tables.append, received_at)
         tally.committed += committed
-        if committed == len(wave):
+        if committed == len(messages):
             return []
-        times = [ts for _, ts in wave]
+        times = [message.content.ts for message in messages]  # type: ignore[union-attr]  # rejections are not here
         rows = await self._connection.fetch(tables.conflicts, min(times), max(times))
-        conflicts = [_as_conflict(wave[row["device"], row["ts"]]) for row in rows]
-        tally.duplicate += len(wave) - committed - len(conflicts)
+        conflicts = [_as_conflict(messages[row["position"]]) for row in rows]
+        tally.duplicate += len(messages) - committed - len(conflicts)
         return conflicts
-
-
-def _split_by_first_of_key(messages: list[Message]) -> tuple[dict[Key, Message], list[Message]]:
-    """The first message of each (device, ts), and the rest in order."""
-    first: dict[Key, Message] = {}
-    rest: list[Message] = []
-    for message in messages:
-        content: Any = message.content
-        if first.setdefault((content.device, content.ts), message) is not message:
-            rest.append(message)
-    return first, rest
 
 
 def _as_conflict(message: Message) -> Message:

@@ -22,6 +22,7 @@ from joulegate_gateway.diagnosis import ID_RULE, diagnose
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LATE_AFTER = timedelta(seconds=READING_INTERVAL_SECONDS * STALE_AFTER_INTERVALS)
+MAX_PLAUSIBLE_SECONDS = 10**10  # the year 2286
 
 MAX_REMEMBERED = 500_000
 """Topics and ids found valid, about 150 bytes each; beyond it they are checked again, once."""
@@ -42,6 +43,7 @@ class Decoder:
         self._vehicle = msgspec.json.Decoder(VehicleMessage).decode
         self._charge_points: dict[str, str] = {}
         self._ids: dict[str, str] = {}
+        self._look_at_clock(EPOCH)
 
     def decode(self, topic: str, payload: bytes, now: datetime) -> Message:
         """Decodes and validates one publication; never raises for what a device sends.
@@ -49,8 +51,10 @@ class Decoder:
         Args:
             topic: `fleet/{chargePoint}/meter` or `fleet/{chargePoint}/vehicle`.
             payload: what was published.
-            now: when it arrived, UTC.
+            now: when it arrived, UTC; pass the same object for messages that arrive together.
         """
+        if now is not self._now:
+            self._look_at_clock(now)
         stream = Stream.METER if topic.endswith("/meter") else Stream.VEHICLE
         content: MeterReading | VehicleReading | Rejection
         try:
@@ -58,9 +62,9 @@ class Decoder:
             if len(payload) > MAX_PAYLOAD_BYTES or not payload.isascii():
                 _check_bytes(payload)
             content = (
-                self._decode_meter(charge_point, payload, now)
+                self._decode_meter(charge_point, payload)
                 if stream is Stream.METER
-                else self._decode_vehicle(charge_point, payload, now)
+                else self._decode_vehicle(charge_point, payload)
             )
         except _RejectedError as rejected:
             content = rejected.rejection
@@ -68,20 +72,24 @@ class Decoder:
             content = diagnose(payload, stream)
         return Message(stream, topic, payload, content)
 
-    def _decode_meter(self, charge_point: str, payload: bytes, now: datetime) -> MeterReading:
+    def _decode_meter(self, charge_point: str, payload: bytes) -> MeterReading:
         message = self._meter(payload)
-        ts = self._time(message.timestamp, now)
+        ts = self._time(message.timestamp)
         device = self._ids.get(message.meter_id) or self._id("meterId", message.meter_id)
-        late = now - ts > LATE_AFTER
-        return MeterReading(device, charge_point, ts, message.kwh_consumed_ac, message.voltage, late)
+        return MeterReading(device, charge_point, ts, message.kwh_consumed_ac, message.voltage, ts < self._late_before)
 
-    def _decode_vehicle(self, charge_point: str, payload: bytes, now: datetime) -> VehicleReading:
+    def _decode_vehicle(self, charge_point: str, payload: bytes) -> VehicleReading:
         message = self._vehicle(payload)
-        ts = self._time(message.timestamp, now)
+        ts = self._time(message.timestamp)
         device = self._ids.get(message.vehicle_id) or self._id("vehicleId", message.vehicle_id)
-        late = now - ts > LATE_AFTER
         return VehicleReading(
-            device, charge_point, ts, message.kwh_delivered_dc, message.soc, message.battery_temp, late
+            device,
+            charge_point,
+            ts,
+            message.kwh_delivered_dc,
+            message.soc,
+            message.battery_temp,
+            ts < self._late_before,
         )
 
     def _charge_point(self, topic: str) -> str:
@@ -95,20 +103,30 @@ class Decoder:
             raise _RejectedError(Reason.BAD_ID, f"{field} must be {ID_RULE}")
         return _remember(self._ids, value, value)
 
-    def _time(self, value: datetime | int, now: datetime) -> datetime:
+    def _look_at_clock(self, now: datetime) -> None:
+        """Works the clock window out once for all messages that arrive together."""
+        self._now = now
+        self._oldest = now - self._max_age
+        self._newest = now + self._max_ahead
+        self._late_before = now - LATE_AFTER
+
+    def _time(self, value: datetime | int) -> datetime:
         """The reading's time in UTC, inside the clock window."""
-        try:
-            ts = EPOCH + timedelta(milliseconds=value) if isinstance(value, int) else value.astimezone(UTC)
-        except OverflowError:
-            raise _RejectedError(Reason.BAD_TIMESTAMP, "timestamp is outside the years 1 to 9999") from None
-        if ts < now - self._max_age:
-            seconds = isinstance(value, int) and abs(EPOCH + timedelta(seconds=value) - now) < self._max_age
-            hint = "; it looks like seconds, milliseconds are expected" if seconds else ""
-            raise _RejectedError(Reason.TOO_OLD, f"timestamp is more than {self._max_age.days} days old{hint}")
-        if ts > now + self._max_ahead:
+        ts = value if isinstance(value, datetime) and value.tzinfo is UTC else _to_utc(value)
+        if ts < self._oldest:
+            raise _RejectedError(
+                Reason.TOO_OLD, f"timestamp is more than {self._max_age.days} days old{self._hint(value)}"
+            )
+        if ts > self._newest:
             limit = int(self._max_ahead.total_seconds())
             raise _RejectedError(Reason.TOO_FAR_AHEAD, f"timestamp is more than {limit} s ahead of the gateway's clock")
         return ts
+
+    def _hint(self, value: datetime | int) -> str:
+        """A word to the one who sends seconds instead of milliseconds."""
+        if isinstance(value, int) and 0 < value < MAX_PLAUSIBLE_SECONDS and _to_utc(value * 1000) >= self._oldest:
+            return "; it looks like seconds, milliseconds are expected"
+        return ""
 
 
 class _RejectedError(Exception):
@@ -117,6 +135,13 @@ class _RejectedError(Exception):
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(reason)
         self.rejection = Rejection(reason, detail)
+
+
+def _to_utc(value: datetime | int) -> datetime:
+    try:
+        return value.astimezone(UTC) if isinstance(value, datetime) else EPOCH + timedelta(milliseconds=value)
+    except OverflowError:
+        raise _RejectedError(Reason.BAD_TIMESTAMP, "timestamp is outside the years 1 to 9999") from None
 
 
 def _check_bytes(payload: bytes) -> None:

@@ -29,6 +29,9 @@ MAX_BACKOFF_SECONDS = 5.0
 SETTLED_CONNECTION_SECONDS = 5.0
 """A connection that ends sooner than this is followed by a pause, so that a broker that throws us out is not hammered."""
 
+CLOCK_SECONDS = 0.01
+"""Messages that arrive within this share one look at the clock: their times are compared with minutes and days."""
+
 
 class Subscriber:
     """Connects, subscribes, delivers; reconnects with jittered backoff. `subscribed` is true while both SUBACKs are in."""
@@ -52,6 +55,8 @@ class Subscriber:
         self._decoder = decoder
         self._metrics = metrics
         self._clock = clock
+        self._now = clock()
+        self._looked_at_clock = time.monotonic()
 
     async def run(self, stop: asyncio.Event, *, drained: asyncio.Event) -> None:
         """Runs until `stop`; then takes nothing more in, waits for `drained`, and disconnects. The session stays.
@@ -165,9 +170,12 @@ class Subscriber:
             log.warning("queue_left_to_broker", reason="the database is out")
 
     def _deliver(self, connection: Connection, packet: aiomqtt.PublishPacket) -> None:
-        message = self._decoder.decode(packet.topic, packet.payload, self._clock())
+        arrived = time.monotonic()
+        if arrived - self._looked_at_clock > CLOCK_SECONDS:
+            self._looked_at_clock, self._now = arrived, self._clock()
+        message = self._decoder.decode(packet.topic, packet.payload, self._now)
         self._metrics.ledger.received[message.stream] += 1
-        self._inbox.put(Delivery(message, connection, packet.packet_id, time.monotonic()))
+        self._inbox.put(Delivery(message, connection, packet.packet_id, arrived))
 
     async def _pause(self, lived_seconds: float, stop: asyncio.Event) -> None:
         if lived_seconds < SETTLED_CONNECTION_SECONDS:

@@ -108,7 +108,9 @@ class LocalBroker:
             LocalBrokerError: it does not start; the message holds the last lines of its log.
         """
         if is_listening(self.port):
-            raise PortTakenError(f"port {self.port} is in use: the broker cannot listen there. Choose another MQTT port")
+            raise PortTakenError(
+                f"port {self.port} is in use: the broker cannot listen there. Choose another MQTT port"
+            )
         self._directory.mkdir(parents=True, exist_ok=True)
         command = self._mosquitto() if self.kind == "mosquitto" else self._rumqttd()
         log = self._directory / "broker.log"

@@ -20,8 +20,8 @@ AS_UNPRIVILEGED = (
     "setpriv", f"--reuid={UNPRIVILEGED_ID}", f"--regid={UNPRIVILEGED_ID}", "--clear-groups",
     "--securebits=+no_setuid_fixup", "--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override", "--",
 )  # fmt: skip
-"""PostgreSQL refuses to run as root. This takes root's user id away and leaves the one right to pass directories, so that a data directory and
-a virtual environment under /root work, and nobody's permissions are changed."""
+"""PostgreSQL refuses to run as root. This takes root's user id away and leaves the one right to pass directories, so
+that a data directory and a virtual environment under /root work, and no directory's permissions are changed."""
 
 
 class LocalPostgresError(JoulegateError):
@@ -108,7 +108,15 @@ class LocalPostgres:
         for path in (self._directory, self._data):
             _own(path)
         self._run(
-            "initdb", "-D", str(self._data), "-U", USER, "--auth=trust", "--encoding=utf8", "--locale=C.UTF-8", "--no-sync"
+            "initdb",
+            "-D",
+            str(self._data),
+            "-U",
+            USER,
+            "--auth=trust",
+            "--encoding=utf8",
+            "--locale=C.UTF-8",
+            "--no-sync",
         )
 
     def _server_options(self) -> str:
