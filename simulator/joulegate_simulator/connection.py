@@ -1,0 +1,206 @@
+"""One MQTT 5 connection of a publisher: handshake, batched writes, pings. It ends with its socket and never reconnects."""
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+import mqtt5
+
+from joulegate_core.broker import BrokerAddress
+from joulegate_simulator.refusals import check_connack, unreachable
+
+CONNECT_TIMEOUT_SECONDS = 10.0
+"""For TCP, TLS and CONNACK together."""
+
+CLOSE_TIMEOUT_SECONDS = 2.0
+"""How long a closing connection may take to hand its last bytes to the kernel."""
+
+SESSION_EXPIRY_SECONDS = 3600
+"""How long the broker remembers an interrupted session, so that a resent publication is known as a duplicate."""
+
+MAX_BATCH_PACKETS = 512
+"""Packets gathered for one write: bounds memory, and makes a tight publishing loop yield to the event loop."""
+
+WRITE_BUFFER_BYTES = 256 * 1024
+"""Bytes the transport may hold before it asks us to pause: about two batches of readings."""
+
+_PUBACK_BYTE = 0x40
+_SHORT_PUBACK = range(3, 128)  # remaining lengths with a reason code that take one byte themselves
+
+
+class BrokerConnection(asyncio.Protocol):
+    """An open connection. Use `open_connection` to get one.
+
+    Attributes:
+        connack: the broker's answer to CONNECT.
+        lost: set once the connection is gone, for whatever reason.
+        goodbye: the reason the broker gave in a DISCONNECT, if it sent one.
+    """
+
+    def __init__(self, *, on_puback: Callable[[int, int], None], on_progress: Callable[[], None]) -> None:
+        """`on_puback` gets (packet id, reason code); `on_progress` is called when there may be room to send, or none ever again."""
+        self._loop = asyncio.get_running_loop()
+        self._on_puback = on_puback
+        self._on_progress = on_progress
+        self._transport: asyncio.Transport | None = None
+        self._batch: list[bytes] = []
+        self._partial = b""
+        self._paused = False
+        self._heard = True
+        self._ping_timer: asyncio.TimerHandle | None = None
+        self.connack: asyncio.Future[mqtt5.ConnAckPacket] = self._loop.create_future()
+        self.lost = asyncio.Event()
+        self.goodbye: mqtt5.DisconnectReasonCode | None = None
+
+    @property
+    def writable(self) -> bool:
+        """Whether a packet may be sent now: connected, and neither the socket nor the batch is full."""
+        return self._transport is not None and not self._paused and len(self._batch) < MAX_BATCH_PACKETS
+
+    def send(self, packet: bytes) -> None:
+        """Queues an encoded packet; all that is queued in one turn of the event loop leaves in one write."""
+        if not self._batch:
+            self._loop.call_soon(self._flush)
+        self._batch.append(packet)
+
+    def keep_alive(self, seconds: int) -> None:
+        """Pings twice in `seconds`, and gives the connection up when nothing was heard between two pings. 0 is off."""
+        if seconds > 0 and self._transport is not None:
+            self._ping_timer = self._loop.call_later(seconds / 2, self._ping, seconds)
+
+    async def close(self) -> None:
+        """Sends DISCONNECT, which ends the session too, and waits shortly until everything written has left."""
+        if self._transport is not None:
+            self.send(mqtt5.DisconnectPacket(session_expiry_interval=0).write())
+            self._flush()
+            self._transport.close()
+            try:
+                async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
+                    await self.lost.wait()
+            except TimeoutError:
+                self.abort()
+
+    def abort(self) -> None:
+        """Drops the connection at once; what was queued is lost."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._batch.clear()
+        if self._ping_timer is not None:
+            self._ping_timer.cancel()
+        if not self.connack.done():
+            self.connack.set_exception(exc or ConnectionError("it closed the connection before it answered"))
+        self.lost.set()
+        self._on_progress()
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self._on_progress()
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = True
+        buffer = self._partial + data if self._partial else data
+        view = memoryview(buffer)
+        offset = 0
+        while offset < len(buffer):
+            try:
+                packet, size = mqtt5.read(view[offset:])
+            except IndexError:  # the rest of this packet is still on its way
+                break
+            except ValueError:
+                size = self._read_unknown_puback(view[offset:])
+                if not size:
+                    self.abort()
+                    return
+            else:
+                if isinstance(packet, mqtt5.PubAckPacket):
+                    self._on_puback(packet.packet_id, packet.reason_code.value)
+                else:
+                    self._handle(packet)
+            offset += size
+        self._partial = bytes(view[offset:])
+        self._on_progress()
+
+    def _read_unknown_puback(self, view: memoryview) -> int:
+        """Takes a PUBACK whose reason code the codec does not know; returns its size, 0 when it is something else.
+
+        mosquitto answers 0x95 (packet too large) to a payload over its message_size_limit; MQTT 5 lists no such code for PUBACK.
+        """
+        if view[0] != _PUBACK_BYTE or view[1] not in _SHORT_PUBACK:
+            return 0
+        self._on_puback(int.from_bytes(view[2:4]), view[4])
+        return 2 + view[1]
+
+    def _handle(self, packet: mqtt5.Packet) -> None:
+        if isinstance(packet, mqtt5.ConnAckPacket) and not self.connack.done():
+            self.connack.set_result(packet)
+        elif isinstance(packet, mqtt5.DisconnectPacket):
+            self.goodbye = packet.reason_code
+            self.abort()
+        elif not isinstance(packet, mqtt5.PingRespPacket):
+            self.abort()  # we subscribe to nothing: anything else is a protocol error
+
+    def _flush(self) -> None:
+        batch, self._batch = self._batch, []
+        if batch and self._transport is not None:
+            self._transport.write(b"".join(batch))
+            self._on_progress()
+
+    def _ping(self, seconds: int) -> None:
+        if not self._heard:
+            self.abort()
+            return
+        self._heard = False
+        self.send(mqtt5.PingReqPacket().write())
+        self.keep_alive(seconds)
+
+
+async def open_connection(
+    address: BrokerAddress,
+    *,
+    client_id: str,
+    clean_start: bool,
+    keep_alive_seconds: int,
+    on_puback: Callable[[int, int], None],
+    on_progress: Callable[[], None],
+) -> BrokerConnection:
+    """Connects, logs in, and starts to ping; the broker's CONNACK can set another keep-alive.
+
+    Without `clean_start` the broker goes on with the session of an earlier connection, if it still has it.
+
+    Raises:
+        BrokerUnavailableError: no such host, nobody listens, TLS fails, no answer in time, or the broker refuses.
+    """
+    loop = asyncio.get_running_loop()
+    connect = mqtt5.ConnectPacket(
+        client_id,
+        username=address.username,
+        password=None if address.password is None else address.password.encode(),
+        clean_start=clean_start,
+        keep_alive=keep_alive_seconds,
+        session_expiry_interval=SESSION_EXPIRY_SECONDS,
+    )
+    connection = BrokerConnection(on_puback=on_puback, on_progress=on_progress)
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+            await loop.create_connection(lambda: connection, address.host, address.port, ssl=address.ssl_context())
+            connection.send(connect.write())
+            connack = await connection.connack
+        check_connack(address, connack)
+    except OSError as error:
+        connection.abort()
+        raise unreachable(address, error) from error
+    except BaseException:
+        connection.abort()
+        raise
+    connection.keep_alive(keep_alive_seconds if connack.server_keep_alive is None else connack.server_keep_alive)
+    return connection

@@ -1,0 +1,187 @@
+"""A simulated fleet against a real broker, from start to stop."""
+
+import asyncio
+import re
+from collections import defaultdict
+from itertools import pairwise
+
+import msgspec
+import pytest
+
+from joulegate_cli.local.broker import LocalBroker
+from joulegate_cli.local.ports import free_port
+from joulegate_core.broker import BrokerAddress
+from joulegate_core.errors import BrokerUnavailableError
+from joulegate_core.telemetry import MeterMessage, VehicleMessage
+from joulegate_simulator import runner
+from joulegate_simulator.publisher import Publisher
+from joulegate_simulator.runner import SimulationOptions, SimulationProgress, run_simulation
+from simulator_support import Mailbox, a_name, address_of, until
+
+MESSAGE_TYPES = {"meter": MeterMessage, "vehicle": VehicleMessage}
+
+
+def ignore(_progress: SimulationProgress) -> None:
+    """Not interested in the progress."""
+
+
+def times_by_device(packets: list[tuple[str, bytes]]) -> dict[str, list[int]]:
+    """Decodes every message as what its topic says, and returns the times of each device in milliseconds, sorted."""
+    times: dict[str, set[int]] = defaultdict(set)
+    for topic, payload in packets:
+        match = re.fullmatch(r"fleet/cp-(\d{5})/(meter|vehicle)", topic)
+        assert match is not None
+        message = msgspec.json.decode(payload, type=MESSAGE_TYPES[match[2]])
+        device = message.meter_id if isinstance(message, MeterMessage) else message.vehicle_id
+        assert device == f"{match[2][0]}-{match[1]}"
+        assert not isinstance(message.timestamp, int)
+        times[device].add(round(message.timestamp.timestamp() * 1000))
+    return {device: sorted(stamps) for device, stamps in times.items()}
+
+
+async def test_every_device_reports_once_an_interval_spread_evenly(broker: LocalBroker) -> None:
+    mailbox = Mailbox(broker, "fleet/#")
+    await mailbox.open()
+    seen: list[SimulationProgress] = []
+    result = await run_simulation(
+        SimulationOptions(devices=10, interval_seconds=0.5, connections=3, duration_seconds=1.5),
+        address_of(broker),
+        stop=asyncio.Event(),
+        on_progress=seen.append,
+    )
+    assert (result.counts.published, result.counts.acknowledged) == (60, 60)
+    assert result.complete
+    assert seen[-1] == result
+    published = [progress.counts.published for progress in seen]
+    assert published == sorted(published)
+    assert len(published) >= 4
+    times = times_by_device([(packet.topic, packet.payload) for packet in await mailbox.collect(60)])
+    assert len(times) == 20
+    first = min(stamps[0] for stamps in times.values())
+    for number in range(1, 11):
+        expected = [first + (number - 1) * 50 + cycle * 500 for cycle in range(3)]
+        assert times[f"m-{number:05d}"] == times[f"v-{number:05d}"] == expected
+
+
+async def test_stop_ends_it_with_everything_acknowledged(broker: LocalBroker) -> None:
+    stop = asyncio.Event()
+
+    def stop_after_a_hundred(progress: SimulationProgress) -> None:
+        if progress.counts.acknowledged >= 100:
+            stop.set()
+
+    async with asyncio.timeout(20):
+        result = await run_simulation(
+            SimulationOptions(devices=100, interval_seconds=0.5),
+            address_of(broker),
+            stop=stop,
+            on_progress=stop_after_a_hundred,
+        )
+    assert result.counts.acknowledged == result.counts.published >= 100
+    assert result.complete
+
+
+async def test_more_connections_than_devices_is_fine(broker: LocalBroker) -> None:
+    result = await run_simulation(
+        SimulationOptions(devices=1, interval_seconds=1, connections=5, duration_seconds=0.1),
+        address_of(broker),
+        stop=asyncio.Event(),
+        on_progress=ignore,
+    )
+    assert result.counts.acknowledged == 2
+
+
+async def test_a_fleet_that_is_too_fast_ends_in_time_and_says_how_late_it_is(broker: LocalBroker) -> None:
+    result = await run_simulation(
+        SimulationOptions(devices=20_000, interval_seconds=0.01, connections=2, duration_seconds=0.5),
+        address_of(broker),
+        stop=asyncio.Event(),
+        on_progress=ignore,
+    )
+    assert result.counts.published < 2 * 20_000 * 50  # what fell due
+    assert result.counts.published == result.counts.acknowledged + result.counts.pending
+    assert result.behind_seconds > 0.5
+    assert result.elapsed_seconds < 0.5 + runner.LATENESS_SECONDS + runner.DRAIN_SECONDS + 5
+
+
+async def test_qos_0_is_complete_without_acknowledgements(broker: LocalBroker) -> None:
+    result = await run_simulation(
+        SimulationOptions(devices=10, interval_seconds=0.1, duration_seconds=0.3, qos=0),
+        address_of(broker),
+        stop=asyncio.Event(),
+        on_progress=ignore,
+    )
+    assert (result.counts.published, result.counts.acknowledged, result.complete) == (60, 0, True)
+
+
+async def test_readings_wait_for_a_broker_that_restarts_and_keep_their_times(own_broker: LocalBroker) -> None:
+    mailbox = Mailbox(own_broker, "fleet/#")
+    await mailbox.open()
+    stop, progress = asyncio.Event(), list[SimulationProgress]()
+    running = asyncio.create_task(
+        run_simulation(
+            SimulationOptions(devices=10, interval_seconds=0.1, connections=2),
+            address_of(own_broker),
+            stop=stop,
+            on_progress=progress.append,
+        )
+    )
+    await until(lambda: bool(progress) and progress[-1].counts.acknowledged > 40)
+    await asyncio.to_thread(own_broker.stop)
+    await until(lambda: progress[-1].behind_seconds > 0.3)
+    await asyncio.to_thread(own_broker.start)
+    await until(lambda: progress[-1].counts.reconnects == 2 and progress[-1].behind_seconds < 0.2)
+    stop.set()
+    result = await running
+    assert result.complete
+    packets = await mailbox.collect(result.counts.published)
+    for stamps in times_by_device([(packet.topic, packet.payload) for packet in packets]).values():
+        assert {later - earlier for earlier, later in pairwise(stamps)} == {100}
+
+
+async def test_stopping_while_the_broker_is_away_is_bounded_and_owns_up(
+    own_broker: LocalBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "DRAIN_SECONDS", 0.3)
+    stop, progress = asyncio.Event(), list[SimulationProgress]()
+    async with asyncio.timeout(15):
+        running = asyncio.create_task(
+            run_simulation(
+                SimulationOptions(devices=500, interval_seconds=0.05, connections=1),
+                address_of(own_broker),
+                stop=stop,
+                on_progress=progress.append,
+            )
+        )
+        await until(lambda: bool(progress) and progress[-1].counts.acknowledged > 0)
+        own_broker.kill()
+        await until(lambda: progress[-1].behind_seconds > 0.3)
+        stop.set()
+        result = await running
+    assert result.complete == (result.counts.pending == 0)
+    assert result.counts.published == result.counts.acknowledged + result.counts.pending
+
+
+async def test_a_broker_that_is_not_there_is_an_error_at_once() -> None:
+    address = BrokerAddress("127.0.0.1", free_port())
+    with pytest.raises(BrokerUnavailableError, match="cannot be reached"):
+        await run_simulation(
+            SimulationOptions(devices=1, interval_seconds=1), address, stop=asyncio.Event(), on_progress=ignore
+        )
+
+
+async def test_an_error_while_publishing_comes_out_as_itself(
+    broker: LocalBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_args: object, **_kwargs: object) -> None:
+        raise BrokerUnavailableError(name)
+
+    name = a_name()
+    monkeypatch.setattr(Publisher, "publish", fail)
+    with pytest.raises(BrokerUnavailableError, match=name):
+        await run_simulation(
+            SimulationOptions(devices=4, interval_seconds=1),
+            address_of(broker),
+            stop=asyncio.Event(),
+            on_progress=ignore,
+        )
