@@ -8,9 +8,18 @@ documentation, appendix A).
 
 import asyncpg
 
+from joulegate_core.errors import JoulegateError
+
 PERMANENT_CLASSES = frozenset({"22", "23"})
 
-DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+DATABASE_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+    ValueError,  # COPY: a value that the binary codec cannot encode, raised before anything is sent
+)
 """Everything that asyncpg raises when a statement or a connection fails."""
 
 
@@ -23,8 +32,12 @@ def is_permanent(error: BaseException) -> bool:
     """True when trying again cannot help, because the database refuses a row for its content."""
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "")[:2] in PERMANENT_CLASSES and not is_missing_partition(error)
-    # raised by asyncpg itself, before anything is sent, for a value that its binary codec cannot encode
-    return isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)
+    return isinstance(error, ValueError) and not isinstance(error, asyncpg.InterfaceError)
+
+
+def needs_new_connection(error: BaseException) -> bool:
+    """True when the connection is not to be used again: its state is in doubt, or it leads to a server that only reads."""
+    return not isinstance(error, asyncpg.PostgresError) or error.sqlstate == "25006"
 
 
 def describe(error: BaseException) -> str:
@@ -33,4 +46,8 @@ def describe(error: BaseException) -> str:
         constraint = getattr(error, "constraint_name", None)
         named = f", constraint {constraint}" if constraint else ""
         return f"SQLSTATE {error.sqlstate} {type(error).__name__}{named}"
+    if isinstance(error, asyncpg.InterfaceError) and isinstance(error.__context__, asyncpg.PostgresError):
+        return describe(error.__context__)  # why the connection was closed under a ROLLBACK
+    if isinstance(error, JoulegateError):
+        return str(error)
     return type(error).__name__

@@ -9,7 +9,8 @@ from msgspec.structs import astuple
 
 from joulegate_core.reasons import Reason
 from joulegate_core.telemetry import Message, MeterReading, Rejection, Stream, VehicleReading
-from joulegate_db.connect import WRITER_SETTINGS, connect
+from joulegate_db.connect import WRITER_SETTINGS, connect, unavailable
+from joulegate_db.failures import DATABASE_ERRORS
 from joulegate_db.migrate import require_schema
 from joulegate_db.presence import PresenceCache
 from joulegate_db.quarantine import quarantine
@@ -54,6 +55,9 @@ class Writer:
         try:
             await require_schema(connection)
             await connection.execute(query("stage"))
+        except DATABASE_ERRORS as error:
+            connection.terminate()
+            raise unavailable(error) from error
         except BaseException:
             connection.terminate()
             raise

@@ -1,0 +1,28 @@
+"""What the sidecar counts of itself, in a registry of its own."""
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+UNMATCHED = "unmatched"
+"""The route label of requests that no route takes: a path is the client's to choose and must not become a label."""
+
+
+class Metrics:
+    """Requests by route and status, and how long they took, by route."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "joulegate_http_requests", "Requests answered", labelnames=("route", "status"), registry=self.registry
+        )
+        self.seconds = Histogram(
+            "joulegate_http_request_seconds",
+            "From the request to the end of the answer",
+            labelnames=("route",),
+            registry=self.registry,
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+        )
+
+    def observe(self, route: str | None, status: int, seconds: float) -> None:
+        """Books one request. `route`: the route's path with its parameters' names, None when there is none."""
+        self.requests.labels(route or UNMATCHED, status).inc()
+        self.seconds.labels(route or UNMATCHED).observe(seconds)

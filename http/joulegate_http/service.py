@@ -1,0 +1,44 @@
+"""The HTTP sidecar as a service."""
+
+import asyncio
+
+import stamina
+import structlog
+
+from joulegate_core.asgi import serve
+from joulegate_core.clock import Clock, utc_now
+from joulegate_core.errors import DatabaseUnavailableError
+from joulegate_core.settings import Settings
+from joulegate_db.reader import Reader, open_reader
+from joulegate_http.app import create_app
+from joulegate_http.metrics import Metrics
+
+log = structlog.get_logger()
+
+
+async def run_http(settings: Settings, stop: asyncio.Event, *, clock: Clock = utc_now) -> None:
+    """Answers HTTP until `stop` is set, then finishes open requests.
+
+    While the database is out of reach it answers 503, and goes on by itself when the database is back.
+
+    Raises:
+        SchemaMismatchError: the database's schema is not this version's.
+        PortTakenError: the HTTP port is in use.
+    """
+    async with open_reader(settings.read_database_url or settings.database_url) as reader:
+        app = create_app(reader, clock, Metrics())
+        async with serve(app, settings.http_host, settings.http_port, "JOULEGATE_HTTP_PORT"):
+            log.info("http_started", host=settings.http_host, port=settings.http_port)
+            await _check_schema(reader, stop)
+            await stop.wait()
+    log.info("http_stopped")
+
+
+async def _check_schema(reader: Reader, stop: asyncio.Event) -> None:
+    """Returns once the schema is seen to be right, or `stop` is set. No route answers from a schema that was not checked."""
+    async for attempt in stamina.retry_context(
+        on=DatabaseUnavailableError, attempts=None, timeout=None, wait_initial=0.2, wait_max=2.0
+    ):
+        with attempt:
+            if not stop.is_set():
+                await reader.check()

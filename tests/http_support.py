@@ -1,0 +1,86 @@
+"""Readings written as the gateway writes them, and the sidecar's application inside the test's event loop."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+
+from joulegate_core.clock import utc_now
+from joulegate_core.telemetry import Message, MeterReading, Stream, VehicleReading
+from joulegate_db.performance import Performance
+from joulegate_db.reader import Reader, open_reader
+from joulegate_db.windows import Window
+from joulegate_db.writer import Writer
+from joulegate_http.app import create_app
+from joulegate_http.metrics import Metrics
+
+Json = dict[str, Any]
+Reading = MeterReading | VehicleReading
+
+TEN = (utc_now() - timedelta(days=2)).replace(hour=10, minute=0, second=0, microsecond=0)
+"""Ten o'clock the day before yesterday: the edge of a bucket, far from the edge of the day, and accepted."""
+
+
+def at(minute: float) -> datetime:
+    """So many minutes after ten."""
+    return TEN + timedelta(minutes=minute)
+
+
+def window(start: float, end: float) -> Window:
+    """The window between two such minutes."""
+    return Window(at(start), at(end))
+
+
+def meter(minute: float, kwh: float, device: str = "m-1", cp: str = "cp-1") -> MeterReading:
+    """A meter's reading at `minute`."""
+    return MeterReading(device=device, charge_point=cp, ts=at(minute), kwh=kwh, voltage=230.1, late=False)
+
+
+def vehicle(minute: float, kwh: float, device: str = "v-1", cp: str = "cp-1", temp: float = 30.0) -> VehicleReading:
+    """A vehicle's reading at `minute`."""
+    return VehicleReading(
+        device=device, charge_point=cp, ts=at(minute), kwh=kwh, soc=55.5, battery_temp=temp, late=False
+    )
+
+
+async def write(url: str, readings: Sequence[Reading]) -> None:
+    """Commits the readings in two batches, through a writer of its own."""
+    writer = await Writer.open(url)
+    try:
+        half = len(readings) // 2
+        for batch in (readings[:half], readings[half:]):
+            await writer.write([_message(reading) for reading in batch], utc_now())
+    finally:
+        writer.terminate()
+
+
+async def ask(url: str, start: float = 0, end: float = 60, device: str = "v-1") -> Performance:
+    """The reader's answer for a vehicle that is known."""
+    async with open_reader(url) as reader:
+        answer = await reader.performance(device, window(start, end))
+    assert answer is not None
+    return answer
+
+
+@asynccontextmanager
+async def client_of(reader: Reader, *, now: datetime) -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client of an application on `reader` whose clock stands at `now`; no port is used."""
+    app = create_app(reader, lambda: now, Metrics())
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://joulegate") as client:
+        yield client
+
+
+@asynccontextmanager
+async def api_on(url: str, *, now: datetime) -> AsyncIterator[httpx.AsyncClient]:
+    """The same on the database at `url`."""
+    async with open_reader(url) as reader, client_of(reader, now=now) as client:
+        yield client
+
+
+def _message(reading: Reading) -> Message:
+    stream = Stream.METER if isinstance(reading, MeterReading) else Stream.VEHICLE
+    topic = f"fleet/{reading.charge_point}/{stream}"
+    return Message(stream=stream, topic=topic, payload=b"", content=reading)

@@ -1,0 +1,179 @@
+"""The plans behind the answers: primary keys only, one range a device, and no partition that the window does not touch."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from http_support import Json
+from joulegate_cli.local.postgres import LocalPostgres
+from joulegate_core.clock import utc_now
+from joulegate_db.connect import READER_SETTINGS, connect
+from joulegate_db.evidence import Evidence, gather
+from joulegate_db.live import meter_state, vehicle_state
+from joulegate_db.sql import query
+from joulegate_db.windows import Window
+
+DATABASE = "t_explain"
+STEP_MINUTES = 5
+MIDNIGHT = utc_now().replace(hour=0, minute=0, second=0, microsecond=0)
+FIRST, LAST = MIDNIGHT - timedelta(days=4), MIDNIGHT
+
+FILL = Path(__file__).with_name("explain_fill.sql").read_text()
+
+
+class Explained:
+    """Stands in for a connection: runs every statement, and keeps the plan that it was run by."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+        self.plans: list[Json] = []
+
+    async def fetch(self, statement: str, *arguments: Any) -> Any:
+        await self._explain(statement, *arguments)
+        return await self._connection.fetch(statement, *arguments)
+
+    async def fetchrow(self, statement: str, *arguments: Any) -> Any:
+        await self._explain(statement, *arguments)
+        return await self._connection.fetchrow(statement, *arguments)
+
+    async def fetchval(self, statement: str, *arguments: Any) -> Any:
+        await self._explain(statement, *arguments)
+        return await self._connection.fetchval(statement, *arguments)
+
+    async def _explain(self, statement: str, *arguments: Any) -> None:
+        text = await self._connection.fetchval(f"explain (analyze, buffers, format json) {statement}", *arguments)
+        self.plans.append(json.loads(text)[0]["Plan"])
+
+
+@pytest.fixture(scope="module")
+def filled(postgres_server: LocalPostgres) -> Iterator[str]:
+    """The URL of a database with four full days of 200 pairs, and statistics."""
+    asyncio.run(_fill(postgres_server))
+    yield postgres_server.url(DATABASE)
+    asyncio.run(_drop(postgres_server))
+
+
+async def _fill(server: LocalPostgres) -> None:
+    maintenance = await asyncpg.connect(server.url())
+    await maintenance.execute(f"create database {DATABASE} template joulegate_template")
+    await maintenance.close()
+    connection = await asyncpg.connect(server.url(DATABASE))
+    await connection.execute("select set_config('test.last', $1, false)", LAST.isoformat())
+    await connection.execute(FILL)
+    await connection.execute("vacuum analyze")
+    await connection.close()
+
+
+async def _drop(server: LocalPostgres) -> None:
+    maintenance = await asyncpg.connect(server.url())
+    await maintenance.execute(f"drop database {DATABASE} with (force)")
+    await maintenance.close()
+
+
+async def explain(url: str, vehicle: str, window: Window) -> tuple[Evidence, list[Json]]:
+    """The evidence for an answer, and the plans of its statements."""
+    connection = await connect(url, READER_SETTINGS)
+    explained: Any = Explained(connection)
+    evidence = await gather(explained, vehicle, window)
+    await connection.close()
+    return evidence, explained.plans
+
+
+def nodes(plan: Json) -> Iterator[Json]:
+    """The plan's nodes, the plan itself first."""
+    yield plan
+    for below in plan.get("Plans", []):
+        yield from nodes(below)
+
+
+def scans(plans: list[Json]) -> list[Json]:
+    """The nodes that read a table or an index."""
+    return [node for plan in plans for node in nodes(plan) if "Relation Name" in node or "Index Name" in node]
+
+
+def buffers(plan: Json) -> int:
+    """Pages that the statement looked at."""
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+
+def tables(plans: list[Json], prefix: str) -> set[str]:
+    """The tables in the plans whose name begins so, those included that were not read in the end."""
+    return {node["Relation Name"] for node in scans(plans) if node.get("Relation Name", "").startswith(prefix)}
+
+
+def partitions(stream: str, *days: datetime) -> set[str]:
+    """The names of the partitions of those days."""
+    return {f"{stream}_history_{day.astimezone(UTC):%Y%m%d}" for day in days}
+
+
+YESTERDAY = Window(LAST - timedelta(hours=24), LAST)
+OVER_MIDNIGHT = Window(FIRST + timedelta(hours=30), FIRST + timedelta(hours=54))
+
+
+async def test_everything_is_found_through_primary_keys(filled: str) -> None:
+    evidence, plans = await explain(filled, "v-1", OVER_MIDNIGHT)
+    assert (len(evidence.own), len(evidence.meters), len(evidence.sharers)) == (96, 96, 96)
+    assert len(plans) == 4
+    for node in scans(plans):
+        assert node["Node Type"] in {"Index Scan", "Index Only Scan", "Bitmap Heap Scan", "Bitmap Index Scan"}
+        assert node.get("Index Name", "_pkey").endswith("_pkey")
+        if "Index Name" in node:
+            first = "charge_point" if "presence" in node["Index Name"] else "device"
+            assert first in node["Index Cond"]
+
+
+@pytest.mark.parametrize(
+    ("window", "days"),
+    [(YESTERDAY, [3]), (OVER_MIDNIGHT, [1, 2]), (Window(FIRST, FIRST + timedelta(hours=1)), [0])],
+    ids=["a day", "over midnight", "an hour"],
+)
+async def test_only_the_windows_partitions_are_planned(filled: str, window: Window, days: list[int]) -> None:
+    _, plans = await explain(filled, "v-1", window)
+    touched = [FIRST + timedelta(days=day) for day in days]
+    assert tables(plans, "meter_history") == partitions("meter", *touched)
+    assert tables(plans, "vehicle_history") == partitions("vehicle", *touched)
+
+
+async def test_each_meter_and_each_other_vehicle_is_one_range(filled: str) -> None:
+    _, plans = await explain(filled, "v-1", OVER_MIDNIGHT)
+    for stream in ("meter", "vehicle"):
+        ranges = [node for node in scans(plans) if node.get("Index Name", "").startswith(f"{stream}_history")]
+        assert ranges
+        assert {node["Actual Loops"] for node in ranges} == {1}
+
+
+async def test_a_vehicle_alone_with_its_meter_reads_no_other_vehicle(filled: str) -> None:
+    evidence, plans = await explain(filled, "v-7", YESTERDAY)
+    assert (len(evidence.meters), evidence.sharers) == (96, [])
+    assert len(plans) == 3
+
+
+async def test_pages_grow_with_the_vehicles_readings_and_not_with_the_fleet(filled: str) -> None:
+    """At worst every reading is on a page of its own; a scan of one partition alone would be over 500."""
+    readings = 24 * 60 // STEP_MINUTES
+    _, plans = await explain(filled, "v-7", YESTERDAY)
+    own, neighbours, meters = map(buffers, plans)
+    assert own <= readings + 30
+    assert neighbours <= 20
+    assert meters <= readings + 30
+
+
+async def test_single_devices_are_looked_up_by_key(filled: str) -> None:
+    connection = await connect(filled, READER_SETTINGS)
+    explained: Any = Explained(connection)
+    assert await explained.fetchval(query("device_exists"), "v-17", "vehicle")
+    assert await vehicle_state(explained, "v-17", utc_now())
+    assert await meter_state(explained, "m-17", utc_now())
+    await connection.close()
+    assert {node["Index Name"] for node in scans(explained.plans)} == {
+        "devices_pkey",
+        "meter_live_pkey",
+        "vehicle_live_pkey",
+    }
+    assert all(node["Node Type"].startswith("Index") for node in scans(explained.plans))

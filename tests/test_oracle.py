@@ -1,0 +1,539 @@
+"""The oracle itself: each rule by a hand-worked example, and laws that hold for any fleet.
+
+Times are minutes after 10:00 UTC, so the buckets begin at 0, 15, 30 and 45.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from math import fsum, isclose
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oracle import (
+    Answer,
+    Fleet,
+    Link,
+    MeterPoint,
+    MeterTotal,
+    Outcome,
+    Pairing,
+    Point,
+    VehiclePoint,
+    attributions,
+    bucket_of,
+    energies,
+    performance,
+    unattributed_kwh_ac,
+)
+from oracle.strategies import BASE, VEHICLES, fleets, tracks, windows
+
+TEN = datetime(2026, 5, 1, 10, 0, tzinfo=UTC)
+EIGHT_DAYS = timedelta(days=8)
+
+
+def at(minute: float) -> datetime:
+    return TEN + timedelta(minutes=minute)
+
+
+def meter(minute: float, kwh: float, device: str = "m", cp: str = "cp") -> MeterPoint:
+    return MeterPoint(device, cp, at(minute), kwh)
+
+
+def vehicle(minute: float, kwh: float, device: str = "v", cp: str = "cp", temp: float = 20.0) -> VehiclePoint:
+    return VehiclePoint(device, cp, at(minute), kwh, temp)
+
+
+def answer(fleet: Fleet, device: str = "v", start: float = 0, end: float = 60) -> Answer:
+    return performance(fleet, device, at(start), at(end))
+
+
+def ac(fleet: Fleet, device: str = "v", start: float = 0, end: float = 60) -> float | None:
+    return answer(fleet, device, start, end).total_kwh_consumed_ac
+
+
+def unattributed(fleet: Fleet, start: float = 0, end: float = 60) -> float:
+    return unattributed_kwh_ac(fleet, at(start), at(end))
+
+
+def register(*readings: tuple[float, float], max_kw: float = 120) -> list[tuple[float, str]]:
+    """Energy and outcome of the (minute, kWh) readings of a register that can deliver 2 kWh a minute."""
+    points = [Point("m", "cp", at(minute), kwh) for minute, kwh in readings]
+    return [(energy, outcome.value) for _, energy, outcome in energies(points, "register", max_kw, EIGHT_DAYS)]
+
+
+# Section 5: interval and register
+
+
+def test_interval_readings_are_energy_as_published() -> None:
+    points = [Point("m", "cp", at(1), 5.0), Point("m", "cp", at(0), 7.0)]
+    assert energies(points, "interval", 1, EIGHT_DAYS) == [
+        (points[1], 7.0, Outcome.INTERVAL),
+        (points[0], 5.0, Outcome.INTERVAL),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("readings", "expected"),
+    [
+        pytest.param([], [], id="nothing"),
+        pytest.param([(0, 1000)], [(0, "first")], id="the first gives 0"),
+        pytest.param([(0, 10), (1, 11), (2, 11)], [(0, "first"), (1, "difference"), (0, "difference")], id="growth"),
+        pytest.param([(0, 10), (1, 12)], [(0, "first"), (2, "difference")], id="exactly the cap fits"),
+        pytest.param(
+            [(0, 1000), (1, 0), (2, 1001)],
+            [(0, "first"), (0, "glitch"), (1, "recovered")],
+            id="glitch down",
+        ),
+        pytest.param(
+            [(0, 10), (1, 900), (2, 11)],
+            [(0, "first"), (0, "glitch"), (1, "recovered")],
+            id="glitch up",
+        ),
+        pytest.param(
+            [(0, 10), (0.5, 0), (1, 11)], [(0, "first"), (0, "glitch"), (1, "difference")], id="glitch without a gap"
+        ),
+        pytest.param([(0, 1000), (1, 0)], [(0, "first"), (0, "provisional")], id="newest too low"),
+        pytest.param([(0, 10), (1, 13)], [(0, "first"), (0, "provisional")], id="newest too high"),
+        pytest.param(
+            [(0, 1000), (1, 1.5), (2, 2)], [(0, "first"), (1.5, "reset"), (0.5, "difference")], id="reset counts r"
+        ),
+        pytest.param(
+            [(0, 1000), (1, 2), (2, 3)], [(0, "first"), (2, "reset"), (1, "difference")], id="reset to exactly the cap"
+        ),
+        pytest.param(
+            [(0, 1000), (1, 3), (2, 4)], [(0, "first"), (0, "reset"), (1, "difference")], id="reset over the cap is 0"
+        ),
+        pytest.param(
+            [(0, 1000), (3, 3), (4, 4)], [(0, "first"), (3, "reset"), (1, "difference")], id="3 minutes deliver 6 kWh"
+        ),
+        pytest.param(
+            [(0, 10), (1, 500), (2, 501)], [(0, "first"), (0, "jump"), (1, "difference")], id="jump is a new baseline"
+        ),
+        pytest.param(
+            [(0, 10), (1, 500), (2, 14.5)],
+            [(0, "first"), (0, "jump"), (0, "provisional")],
+            id="next is too high for p: 4.5 kWh in 2 minutes",
+        ),
+        pytest.param(
+            [(0, 1000), (1, 0), (2, 0), (3, 1001)],
+            [(0, "first"), (0, "reset"), (0, "difference"), (0, "provisional")],
+            id="two zeros in a row are a reset",
+        ),
+        pytest.param([(0, 10), (1.5, 11)], [(0, "first"), (1, "difference")], id="90 s are no gap"),
+        pytest.param([(0, 10), (1.52, 11)], [(0, "first"), (1, "recovered")], id="91.2 s are a gap"),
+        pytest.param([(0, 10), (10, 30)], [(0, "first"), (20, "recovered")], id="the cap grows with the gap"),
+    ],
+)
+def test_register(readings: list[tuple[float, float]], expected: list[tuple[float, str]]) -> None:
+    assert register(*readings) == expected
+
+
+def test_1000_0_1001_is_1() -> None:
+    assert sum(energy for energy, _ in register((0, 1000), (1, 0), (2, 1001))) == 1
+
+
+def test_two_devices_under_one_id_a_late_reading_changes_every_later_energy() -> None:
+    """Why "touches the next two accepted readings" is not the whole truth (README, consequences)."""
+    interleaved = [(2, 1001), (3, 0.25), (4, 1002), (5, 0.5), (6, 1003), (7, 0.75)]
+    assert [energy for energy, _ in register(*interleaved)] == [0, 0, 1, 0, 1, 0]
+    assert [energy for energy, _ in register((1, 0), *interleaved)] == [0, 0, 0.25, 0, 0.25, 0, 0.25]
+
+
+def test_a_late_reading_changes_the_reading_before_it() -> None:
+    """It becomes that reading's next: 2 was a reset, and is a glitch once 1001 stands after it."""
+    assert register((0, 1000), (1, 2), (3, 3)) == [(0, "first"), (2, "reset"), (1, "recovered")]
+    with_late = register((0, 1000), (1, 2), (3, 3), (2, 1001))
+    assert with_late == [(0, "first"), (0, "glitch"), (1, "recovered"), (0, "provisional")]
+
+
+def test_register_ignores_the_order_of_arrival() -> None:
+    assert register((2, 11), (0, 10), (1, 500)) == register((0, 10), (1, 500), (2, 11))
+
+
+def test_last_accepted_reading_is_looked_for_at_most_the_clock_window_and_a_day_back() -> None:
+    eight_days = 8 * 24 * 60.0
+    assert register((0, 10), (eight_days, 17))[1] == (7, "recovered")
+    assert register((0, 10), (eight_days + 1, 17))[1] == (0, "first")
+    fleet = Fleet([meter(0, 10), meter(3 * 1440, 17)], [], meter_energy="register", clock_window_days=1)
+    assert [one.energy for one in attributions(fleet)] == [0, 0]
+    assert [one.energy for one in attributions(replace(fleet, clock_window_days=2))] == [0, 7]
+
+
+def test_after_a_glitch_the_look_back_reaches_for_the_reading_before_it() -> None:
+    eight_days = 8 * 24 * 60.0
+    readings = register((0, 10), (1, 0), (eight_days + 1, 11), max_kw=120)
+    assert readings == [(0, "first"), (0, "glitch"), (0, "first")]
+
+
+def test_a_register_goes_on_at_another_charge_point() -> None:
+    fleet = Fleet(
+        [meter(0, 10), meter(1, 11, cp="elsewhere")], [vehicle(1, 1, cp="elsewhere")], meter_energy="register"
+    )
+    assert ac(fleet) == 1
+
+
+def test_kind_and_cap_by_stream_and_by_device() -> None:
+    fleet = Fleet(
+        meters=[meter(0, 10, "x"), meter(1, 11, "x"), meter(0, 10, "m"), meter(1, 11, "m")],
+        vehicles=[vehicle(0, 0.5, "x"), vehicle(1, 0.5, "x")],
+        meter_energy="register",
+        energy_kinds={("meter", "m"): "interval"},
+        max_kw_overrides={("meter", "x"): 30},
+    )
+    shown = answer(fleet, "x")
+    assert shown.meters == (MeterTotal("m", 21), MeterTotal("x", 0))  # x: 1 kWh in a minute is over 30 kW
+    assert shown.total_kwh_delivered_dc == 1  # the meter's kind is not the vehicle's of the same id
+
+
+# Section 4: correlation
+
+
+def test_one_meter_and_one_vehicle() -> None:
+    fleet = Fleet(
+        [meter(0, 1.0), meter(14.9, 3.0)], [vehicle(5, 3.0, temp=10), vehicle(6, 0.25, temp=40), vehicle(7, 0.25)]
+    )
+    shown = answer(fleet)
+    assert (shown.total_kwh_consumed_ac, shown.total_kwh_delivered_dc) == (4.0, 3.5)
+    assert (shown.efficiency_ratio, shown.avg_battery_temp, shown.status) == (0.875, 70 / 3, "ok")
+    assert shown.quality.pairing == "exclusive"
+    assert (shown.quality.vehicle_readings, shown.quality.meter_readings) == (3, 2)
+    assert not shown.quality.reason_due
+
+
+def test_shared_charge_point_splits_by_dc() -> None:
+    fleet = Fleet([meter(0, 8.0)], [vehicle(0, 3.0, "v"), vehicle(1, 1.0, "w")])
+    assert (ac(fleet, "v"), ac(fleet, "w")) == (6.0, 2.0)
+    assert answer(fleet).quality.pairing == "shared"
+
+
+def test_shared_charge_point_splits_equally_without_dc() -> None:
+    fleet = Fleet([meter(0, 8.0)], [vehicle(0, 0.0, "v"), vehicle(1, 0.0, "w"), vehicle(2, 0.0, "w")])
+    assert (ac(fleet, "v"), ac(fleet, "w")) == (4.0, 4.0)
+
+
+def test_a_part_of_zero_is_attributed_and_not_null() -> None:
+    shown = answer(Fleet([meter(0, 8.0)], [vehicle(0, 0.0, "v"), vehicle(1, 1.0, "w")]))
+    assert shown.total_kwh_consumed_ac == 0
+    assert (shown.quality.pairing, shown.quality.meter_readings, shown.meters) == ("shared", 1, (MeterTotal("m", 0),))
+    assert shown.efficiency_ratio is None
+    assert shown.quality.reason_due
+
+
+def test_buckets_do_not_share_presence() -> None:
+    fleet = Fleet([meter(14, 1.0), meter(15, 2.0)], [vehicle(14, 1.0)])
+    assert ac(fleet) == 1
+    assert unattributed(fleet) == 2
+
+
+def test_no_meter_is_null_and_nobody_present_is_unattributed() -> None:
+    fleet = Fleet([meter(0, 5.0, cp="m")], [vehicle(0, 4.0, cp="v")])  # device ids as topics: nothing meets
+    shown = answer(fleet)
+    assert (shown.total_kwh_consumed_ac, shown.efficiency_ratio, shown.status) == (None, None, "unknown")
+    assert (shown.quality.pairing, shown.quality.reason_due, shown.meters) == ("none", True, ())
+    assert unattributed(fleet) == 5
+
+
+def test_a_vehicle_that_moves_is_present_at_both_places_in_the_bucket() -> None:
+    fleet = Fleet(
+        [meter(0, 1.0, "m1", "a"), meter(10, 2.0, "m2", "b"), meter(20, 4.0, "m1", "a")],
+        [vehicle(0, 1.0, cp="a"), vehicle(9, 1.0, cp="b")],
+    )
+    assert answer(fleet).meters == (MeterTotal("m1", 1), MeterTotal("m2", 2))
+
+
+def test_shares_count_the_dc_received_at_that_charge_point_only() -> None:
+    fleet = Fleet([meter(0, 8.0)], [vehicle(0, 1.0, "v"), vehicle(1, 90.0, "v", "else"), vehicle(2, 3.0, "w")])
+    assert ac(fleet, "v") == 2
+
+
+def test_several_meters_of_one_vehicle_are_exclusive() -> None:
+    shown = answer(Fleet([meter(0, 1.0, "m1"), meter(0, 2.0, "m2")], [vehicle(0, 2.0)]))
+    assert (shown.total_kwh_consumed_ac, shown.quality.pairing) == (3, "exclusive")
+
+
+def test_presence_and_shares_reach_beyond_the_edges_of_the_window() -> None:
+    fleet = Fleet([meter(3, 8.0)], [vehicle(0, 3.0, "v"), vehicle(14, 1.0, "w")])
+    shown = answer(fleet, "v", 2, 4)
+    assert shown.total_kwh_consumed_ac == 6
+    assert (shown.total_kwh_delivered_dc, shown.avg_battery_temp) == (None, None)
+    assert (shown.quality.vehicle_readings, shown.quality.meter_readings, shown.quality.reason_due) == (0, 1, True)
+    assert ac(fleet, "w", 2, 4) == 2
+    assert ac(fleet, "w", 4, 15) is None
+
+
+def test_the_window_is_half_open() -> None:
+    fleet = Fleet([meter(1, 1.0), meter(2, 2.0)], [vehicle(1, 1.0), vehicle(2, 2.0)])
+    assert (ac(fleet, "v", 1, 2), answer(fleet, "v", 1, 2).total_kwh_delivered_dc) == (1, 1)
+
+
+def test_registers_compare_with_readings_outside_the_window() -> None:
+    fleet = Fleet([meter(0, 10), meter(1, 11), meter(2, 0), meter(3, 12)], [vehicle(1, 1.0)], meter_energy="register")
+    assert ac(fleet, "v", 1, 2) == 1
+    shown = answer(fleet, "v", 2, 3)
+    assert (shown.total_kwh_consumed_ac, shown.quality.glitches) == (0, 1)
+
+
+# Section 4: links
+
+
+def test_a_link_works_from_anywhere_and_without_the_vehicle() -> None:
+    fleet = Fleet([meter(0, 5.0, cp="m")], [], [Link("v", "m", at(0), None)])
+    shown = answer(fleet)
+    assert (shown.total_kwh_consumed_ac, shown.total_kwh_delivered_dc) == (5, None)
+    assert (shown.quality.pairing, shown.quality.meter_readings, shown.status) == ("link", 1, "unknown")
+    assert unattributed(fleet) == 0
+
+
+def test_a_linked_meter_leaves_the_pool_of_its_charge_point() -> None:
+    fleet = Fleet([meter(0, 5.0)], [vehicle(0, 1.0, "w")], [Link("v", "m", at(0), None)])
+    assert (ac(fleet, "v"), ac(fleet, "w")) == (5, None)
+
+
+def test_links_apply_reading_by_reading() -> None:
+    fleet = Fleet(
+        [meter(4, 1.0), meter(5, 2.0), meter(9, 4.0), meter(10, 8.0)],
+        [vehicle(0, 1.0, "w")],
+        [Link("v", "m", at(5), at(10))],
+    )
+    assert (ac(fleet, "v"), ac(fleet, "w")) == (6, 9)  # [5, 10) is v's, the rest w's by presence
+    assert (answer(fleet, "v").quality.pairing, answer(fleet, "w").quality.pairing) == ("link", "exclusive")
+
+
+def test_a_vehicle_leaves_the_pool_only_in_buckets_where_its_own_meter_reported() -> None:
+    fleet = Fleet(
+        [meter(0, 5.0, "own", "far"), meter(1, 8.0), meter(16, 8.0)],
+        [vehicle(2, 3.0, "v"), vehicle(3, 1.0, "w"), vehicle(17, 3.0, "v"), vehicle(18, 1.0, "w")],
+        [Link("v", "own", at(-60), None)],
+    )
+    assert (ac(fleet, "v", 0, 15), ac(fleet, "w", 0, 15)) == (5, 8)
+    assert (ac(fleet, "v", 15, 30), ac(fleet, "w", 15, 30)) == (6, 2)
+    assert answer(fleet, "v").quality.pairing == "shared"  # the weakest of link and shared
+    assert answer(fleet, "w", 0, 15).quality.pairing == "exclusive"  # the pool that is left counts
+
+
+def test_the_own_meter_reports_for_the_whole_bucket_also_outside_window_and_link() -> None:
+    fleet = Fleet(
+        [meter(0, 5.0, "own"), meter(10, 7.0, "own"), meter(10, 8.0)],
+        [vehicle(2, 3.0)],
+        [Link("v", "own", at(-60), at(5))],
+    )
+    assert ac(fleet, "v", 0, 5) == 5
+    assert ac(fleet, "v", 5, 15) is None  # v left the pool for this bucket; `own` is no longer its meter
+    assert unattributed(fleet, 5, 15) == 15
+
+
+def test_a_meter_reading_before_its_link_begins_does_not_take_the_vehicle_out_of_the_pool() -> None:
+    fleet = Fleet([meter(0, 5.0, "own"), meter(1, 8.0)], [vehicle(2, 3.0)], [Link("v", "own", at(10), None)])
+    assert (ac(fleet), answer(fleet).quality.pairing) == (13, "exclusive")
+
+
+def test_a_meter_is_replaced() -> None:
+    links = [Link("v", "old", at(0), at(20)), Link("v", "new", at(20), None), Link("w", "old", at(20), None)]
+    fleet = Fleet([meter(19, 1.0, "old"), meter(20, 2.0, "old"), meter(21, 4.0, "new")], [], links)
+    assert answer(fleet).meters == (MeterTotal("new", 4), MeterTotal("old", 1))
+    assert ac(fleet, "w") == 2
+
+
+# Quality and status
+
+
+def test_expected_readings_coverage_and_gaps() -> None:
+    shown = answer(Fleet([], [vehicle(1, 1.0), vehicle(2.5, 1.0), vehicle(5, 1.0)]), end=10.5).quality
+    assert (shown.expected_readings, shown.coverage) == (10, 0.3)
+    assert shown.gap_minutes == 6  # 60 s, 90 s, 150 s (1.5 minutes are missing), 330 s (4.5)
+
+
+def test_without_readings_the_whole_window_less_an_interval_is_a_gap() -> None:
+    shown = answer(Fleet([], []), end=30).quality
+    assert (shown.gap_minutes, shown.coverage, shown.expected_readings) == (29, 0, 30)
+
+
+def test_more_readings_than_expected_are_full_coverage() -> None:
+    every_half_minute = [vehicle(n / 2, 1.0) for n in range(20)]
+    assert answer(Fleet([], every_half_minute), end=10).quality.coverage == 1
+
+
+def test_a_window_shorter_than_an_interval_has_no_coverage() -> None:
+    shown = answer(Fleet([], [vehicle(0, 1.0)]), end=0.5).quality
+    assert (shown.expected_readings, shown.coverage, shown.gap_minutes) == (0, None, 0)
+
+
+def test_a_reversed_window_is_refused() -> None:
+    with pytest.raises(ValueError, match="reversed"):
+        answer(Fleet([], []), start=1, end=0)
+    with pytest.raises(ValueError, match="reversed"):
+        unattributed(Fleet([], []), start=1, end=0)
+
+
+def test_register_events_of_both_streams_are_counted_in_the_window() -> None:
+    fleet = Fleet(
+        meters=[meter(0, 1000), meter(1, 1.0), meter(2, 2.0), meter(3, 500.0), meter(4, 501.0), meter(5, 0.0)],
+        vehicles=[vehicle(0, 10), vehicle(1, 0), vehicle(2, 11), vehicle(5, 12), vehicle(8, 13)],
+        meter_energy="register",
+        vehicle_energy="register",
+    )
+    shown = answer(fleet).quality  # meter: reset at 1, jump at 3, provisional at 5; vehicle: glitch at 1
+    assert (shown.counter_resets, shown.jumps, shown.glitches, shown.recovered) == (1, 1, 1, 3)
+    later = answer(fleet, start=2).quality
+    assert (later.counter_resets, later.jumps, later.glitches, later.recovered) == (0, 1, 0, 3)
+
+
+def bucket_rows(begin: int, meters: int, vehicles: int, kwh_ac: float, kwh_dc: float) -> Fleet:
+    """A bucket with that many readings of each stream, each of that energy."""
+    return Fleet(
+        [meter(begin + n, kwh_ac) for n in range(meters)], [vehicle(begin + n, kwh_dc) for n in range(vehicles)]
+    )
+
+
+def joined(*parts: Fleet) -> Fleet:
+    return Fleet([m for part in parts for m in part.meters], [v for part in parts for v in part.vehicles])
+
+
+def test_paired_ratio_takes_only_buckets_covered_by_both_streams() -> None:
+    good = bucket_rows(0, 5, 4, 1.0, 1.0)  # 4/5 = 0.8: covered, ratio 4/5
+    bad = bucket_rows(15, 5, 3, 1.0, 1.0)  # 3/5: left out
+    shown = answer(joined(good, bad))
+    assert (shown.quality.paired_efficiency_ratio, shown.efficiency_ratio) == (0.8, 0.7)
+    assert answer(bad).quality.paired_efficiency_ratio is None
+    assert answer(bad).efficiency_ratio == 0.6
+
+
+def test_paired_ratio_counts_the_readings_inside_the_window() -> None:
+    fleet = Fleet([meter(0, 1.0), meter(9, 1.0)], [vehicle(10, 1.0), vehicle(11, 1.0)])
+    assert answer(fleet).quality.paired_efficiency_ratio == 1
+    assert answer(fleet, end=11).quality.paired_efficiency_ratio is None
+
+
+def test_status_is_judged_on_the_paired_ratio_when_there_is_one() -> None:
+    lost_dc = joined(bucket_rows(0, 5, 5, 1.0, 0.9), bucket_rows(15, 5, 1, 1.0, 0.9))
+    assert (answer(lost_dc).efficiency_ratio, answer(lost_dc).status) == (0.54, "ok")
+    lost_ac = joined(bucket_rows(0, 5, 5, 1.0, 0.5), bucket_rows(15, 1, 5, 1.0, 1.0))
+    assert (answer(lost_ac).efficiency_ratio, answer(lost_ac).status) == (7.5 / 6, "degraded")
+
+
+@pytest.mark.parametrize(
+    ("kwh_ac", "kwh_dc", "expected"),
+    [
+        (20.0, 17.0, "ok"),  # 0.85 is not under 0.85
+        (20.0, 16.9, "degraded"),
+        (20.0, 20.0, "ok"),
+        (20.0, 20.1, "implausible"),
+        (20.0, 0.0, "degraded"),
+        (0.0, 0.0, "unknown"),
+        (0.0, 1.0, "implausible"),
+    ],
+)
+def test_status(kwh_ac: float, kwh_dc: float, expected: str) -> None:
+    paired = bucket_rows(0, 1, 1, kwh_ac, kwh_dc)
+    never_paired = joined(paired, Fleet([], [vehicle(5, 0.0)]))  # 1/2: judged on the plain ratio
+    assert (answer(paired).status, answer(never_paired).status) == (expected, expected)
+
+
+def test_a_fleet_that_the_database_would_not_hold_is_refused() -> None:
+    with pytest.raises(ValueError, match="unique"):
+        Fleet([meter(0, 1.0), meter(0, 2.0, cp="else")], [])
+    with pytest.raises(ValueError, match="one vehicle"):
+        Fleet([], [], [Link("v", "m", at(0), None), Link("w", "m", at(5), at(6))])
+    with pytest.raises(ValueError, match="end after"):
+        Link("v", "m", at(1), at(1))
+
+
+# Laws, for any fleet
+
+everyone = [*VEHICLES, "v-unseen"]
+law = settings(max_examples=60, deadline=None)
+
+
+def same(one: float | None, other: float | None) -> bool:
+    return isclose(one or 0.0, other or 0.0, rel_tol=1e-9, abs_tol=1e-9)
+
+
+def plus(one: float | None, other: float | None) -> float | None:
+    return None if one is None and other is None else (one or 0.0) + (other or 0.0)
+
+
+def agree(one: float | None, other: float | None) -> bool:
+    """Null where the other is null, else the same number."""
+    return (one is None) == (other is None) and same(one, other)
+
+
+@law
+@given(fleets(), windows())
+def test_adjacent_windows_add_up(fleet: Fleet, window: tuple[datetime, datetime, datetime]) -> None:
+    a, b, c = window
+    for device in everyone:
+        left, right, whole = (performance(fleet, device, *w) for w in ((a, b), (b, c), (a, c)))
+        assert agree(plus(left.total_kwh_consumed_ac, right.total_kwh_consumed_ac), whole.total_kwh_consumed_ac)
+        assert agree(plus(left.total_kwh_delivered_dc, right.total_kwh_delivered_dc), whole.total_kwh_delivered_dc)
+        for count in ("vehicle_readings", "meter_readings", "counter_resets", "glitches", "jumps", "recovered"):
+            assert getattr(left.quality, count) + getattr(right.quality, count) == getattr(whole.quality, count)
+    assert same(unattributed_kwh_ac(fleet, a, b) + unattributed_kwh_ac(fleet, b, c), unattributed_kwh_ac(fleet, a, c))
+
+
+@law
+@given(fleets(), windows())
+def test_no_energy_is_lost_or_doubled(fleet: Fleet, window: tuple[datetime, datetime, datetime]) -> None:
+    start, _, end = window
+    total = fsum(one.energy for one in attributions(fleet) if start <= one.reading.ts < end)
+    answers = [performance(fleet, device, start, end) for device in everyone]
+    attributed = fsum(answer.total_kwh_consumed_ac or 0.0 for answer in answers)
+    assert same(attributed + unattributed_kwh_ac(fleet, start, end), total)
+    for answer in answers:
+        assert same(fsum(m.kwh_consumed_ac for m in answer.meters), answer.total_kwh_consumed_ac)
+        assert (answer.total_kwh_consumed_ac is None) == (answer.quality.pairing is Pairing.NONE)
+
+
+@law
+@given(fleets(), st.randoms(use_true_random=False))
+def test_order_of_arrival_does_not_matter(fleet: Fleet, random: Random) -> None:
+    meters, vehicles, links = list(fleet.meters), list(fleet.vehicles), list(fleet.links)
+    for arrivals in (meters, vehicles, links):
+        random.shuffle(arrivals)
+    again = replace(fleet, meters=meters, vehicles=vehicles, links=links)
+    end = BASE + timedelta(hours=6)
+    for device in everyone:
+        assert performance(again, device, BASE, end) == performance(fleet, device, BASE, end)
+
+
+def registers(most: int) -> st.SearchStrategy[list[Point]]:
+    return tracks(most).map(lambda rows: [Point("m", *row) for row in rows])
+
+
+@law
+@given(registers(30))
+def test_register_energy_is_never_negative_nor_over_the_cap(points: Sequence[Point]) -> None:
+    judged = energies(points, "register", 120, EIGHT_DAYS)
+    accepted = None
+    for point, energy, outcome in judged:
+        limit = 0 if accepted is None else 120 * (point.ts - accepted.ts).total_seconds() / 3600
+        assert 0 <= energy <= limit
+        if outcome is not Outcome.GLITCH:
+            accepted = point
+    assert Outcome.PROVISIONAL not in [outcome for _, _, outcome in judged[:-1]]
+
+
+@law
+@given(registers(30), st.data())
+def test_a_single_false_value_in_a_sound_register_changes_no_total(points: list[Point], data: st.DataObject) -> None:
+    sound = [replace(point, kwh=1000 + 0.01 * n) for n, point in enumerate(points)]
+    before = fsum(energy for _, energy, _ in energies(sound, "register", 120, EIGHT_DAYS))
+    inner = range(1, len(sound) - 1)
+    if inner:
+        spot = data.draw(st.sampled_from(inner))
+        sound[spot] = replace(sound[spot], kwh=data.draw(st.sampled_from([0.0, 1.0, 1e9])))
+        judged = energies(sound, "register", 120, EIGHT_DAYS)
+        assert judged[spot].outcome is Outcome.GLITCH
+        assert isclose(fsum(energy for _, energy, _ in judged), before, abs_tol=1e-9)
+
+
+@law
+@given(windows())
+def test_buckets_are_quarter_hours_of_utc(window: tuple[datetime, datetime, datetime]) -> None:
+    for moment in window:
+        bucket = bucket_of(moment)
+        assert (bucket.minute % 15, bucket.second, bucket.microsecond) == (0, 0, 0)
+        assert bucket <= moment < bucket + timedelta(minutes=15)
