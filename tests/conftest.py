@@ -8,8 +8,8 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from gateway_harness import Gateway
 
+from gateway_harness import Gateway
 from joulegate_cli.local.broker import LocalBroker, find_mosquitto
 from joulegate_cli.local.postgres import LocalPostgres
 from joulegate_core.clock import utc_now

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import asyncpg
 import pytest
+
 from gateway_harness import Gateway, meter, now_ms, publisher, vehicle
 
 

@@ -9,6 +9,7 @@ from joulegate_cli.bench.command import app as bench_app
 from joulegate_cli.migrate import migrate
 from joulegate_cli.services import gateway, http
 from joulegate_cli.simulate import simulate
+from joulegate_cli.up.command import up
 from joulegate_core.errors import JoulegateError
 
 app = typer.Typer(
@@ -19,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (gateway, http, simulate, migrate):
+for command in (up, gateway, http, simulate, migrate):
     app.command()(command)
 app.add_typer(bench_app, name="bench")
 

@@ -18,11 +18,10 @@ def gateway() -> None:
 
 def http() -> None:
     """Answers the HTTP routes from the database."""
-    from joulegate_http.service import run_http
-
     from joulegate_cli.running import run_service
     from joulegate_core.logs import configure_logging
     from joulegate_core.settings import load_settings
+    from joulegate_http.service import run_http
 
     settings = load_settings(os.environ)
     configure_logging(settings.log, component="http")

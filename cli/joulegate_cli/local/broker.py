@@ -100,6 +100,11 @@ class LocalBroker:
         """The broker's process id, None when it does not run."""
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
+    def prepare(self) -> list[str]:
+        """Writes the configuration and returns the command that runs the broker in the foreground, for a supervisor."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        return self._mosquitto() if self.kind == "mosquitto" else self._rumqttd()
+
     def start(self) -> "LocalBroker":
         """Starts the broker and waits until it accepts connections.
 
@@ -111,8 +116,7 @@ class LocalBroker:
             raise PortTakenError(
                 f"port {self.port} is in use: the broker cannot listen there. Choose another MQTT port"
             )
-        self._directory.mkdir(parents=True, exist_ok=True)
-        command = self._mosquitto() if self.kind == "mosquitto" else self._rumqttd()
+        command = self.prepare()
         log = self._directory / "broker.log"
         with log.open("ab") as output:
             self._process = subprocess.Popen(

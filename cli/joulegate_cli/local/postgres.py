@@ -1,12 +1,16 @@
 """A private PostgreSQL server: a data directory and a Unix socket that only this user can reach, no root and no installation needed."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import quote
+
+import psutil
 
 from joulegate_core.errors import JoulegateError
 
@@ -61,11 +65,12 @@ class LocalPostgres:
         self._bin = bin_dir or embedded_bin_dir()
         self._port = port
         self._sockets = self._directory
-        self._temporary_sockets = len(str(self._directory)) > MAX_SOCKET_PATH
+        # lists of socket directories and of hosts are parted by commas
+        self._temporary_sockets = len(str(self._directory)) > MAX_SOCKET_PATH or "," in str(self._directory)
 
     def url(self, database: str = "postgres") -> str:
         """The URL of one of the server's databases, through the socket."""
-        return f"postgresql://{USER}@/{database}?host={self._sockets}"
+        return f"postgresql://{USER}@/{database}?host={quote(str(self._sockets))}"
 
     def tcp_url(self, database: str = "postgres", *, port: int | None = None) -> str:
         """The URL through TCP, at the server's port or a proxy's."""
@@ -74,12 +79,23 @@ class LocalPostgres:
     @property
     def pid(self) -> int | None:
         """The server's process id, None when it does not run."""
-        try:
-            pid = int((self._data / "postmaster.pid").read_text().split()[0])
-            os.kill(pid, 0)
-        except (FileNotFoundError, ProcessLookupError, IndexError):
-            return None
-        return pid
+        recorded = self._recorded_pid()
+        return recorded if recorded is not None and self._is_server(recorded) else None
+
+    def prepare(self) -> list[str]:
+        """Makes the server ready to run and returns the command that runs it in the foreground, for a supervisor.
+
+        Creates the data directory the first time. SIGINT stops the server ("fast"), SIGQUIT at once ("immediate").
+
+        Raises:
+            LocalPostgresError: the data directory cannot be created.
+        """
+        if not (self._data / "PG_VERSION").exists():
+            self._create()
+        if self._temporary_sockets:
+            self._sockets = self._short_socket_directory()
+        self._forget_reused_pid()
+        return [*_as_unprivileged(), str(self._bin / "postgres"), "-D", str(self._data), *self._server_options()]
 
     def start(self) -> "LocalPostgres":
         """Starts the server, creating its data directory the first time. One that runs already is used.
@@ -87,13 +103,10 @@ class LocalPostgres:
         Raises:
             LocalPostgresError: it does not start; the message holds the last lines of its log.
         """
-        if not (self._data / "PG_VERSION").exists():
-            self._create()
-        if self._temporary_sockets:
-            self._sockets = Path(tempfile.mkdtemp(prefix="joulegate-pg-"))
-            _own(self._sockets)
+        self.prepare()
         if self.pid is None:
-            self._pg_ctl("-w", "-t", str(START_SECONDS), "-l", str(self._log), "-o", self._server_options(), "start")
+            options = shlex.join(self._server_options())
+            self._pg_ctl("-w", "-t", str(START_SECONDS), "-l", str(self._log), "-o", options, "start")
         return self
 
     def stop(self, mode: str = "fast") -> None:
@@ -102,40 +115,71 @@ class LocalPostgres:
             self._pg_ctl("-w", "-m", mode, "stop")
         if self._temporary_sockets and self._sockets != self._directory:
             shutil.rmtree(self._sockets, ignore_errors=True)
+            self._socket_link.unlink(missing_ok=True)
 
     def _create(self) -> None:
-        self._data.mkdir(parents=True, exist_ok=True)
-        for path in (self._directory, self._data):
-            _own(path)
+        """Creates the data directory under another name first: one that was interrupted must not look complete."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        _own(self._directory)
+        for interrupted in self._directory.glob("data.new-*"):
+            shutil.rmtree(interrupted, ignore_errors=True)
+        new = Path(tempfile.mkdtemp(prefix="data.new-", dir=self._directory))
+        _own(new)
         self._run(
-            "initdb",
-            "-D",
-            str(self._data),
-            "-U",
-            USER,
-            "--auth=trust",
-            "--encoding=utf8",
-            "--locale=C.UTF-8",
-            "--no-sync",
-        )
+            "initdb", "-D", str(new), "-U", USER, "--auth=trust", "--encoding=utf8", "--locale=C.UTF-8", "--no-sync"
+        )  # fmt: skip
+        new.rename(self._data)
 
-    def _server_options(self) -> str:
+    def _server_options(self) -> list[str]:
         options = {
             "listen_addresses": "127.0.0.1" if self._port else "",
             "port": str(self._port or 5432),
             "unix_socket_directories": str(self._sockets),
             **self._options,
         }
-        return " ".join(f"-c {name}='{value}'" for name, value in options.items())
+        return [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+
+    @property
+    def _socket_link(self) -> Path:
+        return self._directory / "sockets"
+
+    def _short_socket_directory(self) -> Path:
+        """A directory with a short path; a link remembers it, so that another process finds it and none is left over."""
+        link = self._socket_link
+        if not link.exists() or link.stat().st_uid != self._data.stat().st_uid:
+            link.unlink(missing_ok=True)
+            link.symlink_to(tempfile.mkdtemp(prefix="joulegate-pg-"))
+            _own(link.readlink())
+        return link.readlink()
+
+    def _recorded_pid(self) -> int | None:
+        try:
+            return int((self._data / "postmaster.pid").read_text().split()[0])
+        except (FileNotFoundError, IndexError, ValueError):
+            return None
+
+    def _is_server(self, pid: int) -> bool:
+        """Whether `pid` is a server on our data: after a crash or a restart of the machine the id may be another's."""
+        try:
+            return str(self._data) in psutil.Process(pid).cmdline()
+        except psutil.AccessDenied:
+            return True  # cannot look: believe what is written down
+        except psutil.Error:
+            return False
+
+    def _forget_reused_pid(self) -> None:
+        """PostgreSQL refuses to start while the id that a killed server left behind belongs to any process of its user."""
+        recorded = self._recorded_pid()
+        if recorded is not None and psutil.pid_exists(recorded) and not self._is_server(recorded):
+            (self._data / "postmaster.pid").unlink(missing_ok=True)
 
     def _pg_ctl(self, *arguments: str) -> None:
         self._run("pg_ctl", "-D", str(self._data), *arguments)
 
     def _run(self, program: str, *arguments: str) -> None:
-        prefix = AS_UNPRIVILEGED if os.geteuid() == 0 else ()
         # a file, not a pipe: the server inherits it, and a pipe would never see its end
         with tempfile.TemporaryFile("w+") as output:
-            command = [*prefix, str(self._bin / program), *arguments]
+            command = [*_as_unprivileged(), str(self._bin / program), *arguments]
             done = subprocess.run(command, stdout=output, stderr=output, check=False, cwd="/")
             if done.returncode:
                 output.seek(0)
@@ -143,6 +187,10 @@ class LocalPostgres:
 
     def _log_tail(self) -> str:
         return self._log.read_text(errors="replace")[-1000:] if self._log.exists() else ""
+
+
+def _as_unprivileged() -> tuple[str, ...]:
+    return AS_UNPRIVILEGED if os.geteuid() == 0 else ()
 
 
 def _own(path: Path) -> None:

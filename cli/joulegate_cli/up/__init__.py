@@ -1,0 +1,1 @@
+"""`joulegate up`: everything on this machine, supervised."""
