@@ -36,14 +36,18 @@ def parse_broker_url(url: str) -> BrokerAddress:
     """Parses `mqtt[s]://[user[:password]@]host[:port]`; user and password may be percent-encoded.
 
     Raises:
-        SettingsError: the URL has no host, a bad port, or a path.
+        SettingsError: the URL has no host, a bad port, or something behind the port.
     """
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
         raise SettingsError("JOULEGATE_MQTT_URL is not valid: the port must be a number from 1 to 65535") from None
-    if parts.scheme not in DEFAULT_PORTS or not parts.hostname or parts.path.strip("/"):
+    if port == 0:
+        raise SettingsError("JOULEGATE_MQTT_URL is not valid: the port must be a number from 1 to 65535")
+    # a `?`, `#` or `/` that is not percent-encoded cuts a password short, and the rest of the URL with it
+    rest = parts.path.strip("/") or parts.query or parts.fragment
+    if parts.scheme not in DEFAULT_PORTS or not parts.hostname or rest:
         raise SettingsError("JOULEGATE_MQTT_URL is not valid: expected mqtt[s]://[user:password@]host[:port]")
     return BrokerAddress(
         host=parts.hostname,

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
@@ -81,4 +81,6 @@ def _check_one(name: str, kind: object, value: str) -> None:
     try:
         msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{name} is not valid: {error} (docs/configuration.md)") from None
+        choices = get_args(kind) if get_origin(kind) is Literal else ()
+        problem = f"expected {' or '.join(choices)}" if choices else error
+        raise SettingsError(f"{name} is not valid: {problem} (docs/configuration.md)") from None

@@ -39,9 +39,10 @@ async def migrate(connection: asyncpg.Connection) -> list[Migration]:
     """Applies what is missing and returns it. Two callers at the same time: one waits, then finds nothing to do.
 
     Raises:
-        SchemaMismatchError: the database is newer than this version, or an applied migration was changed.
+        SchemaMismatchError: the database is newer than this version, an applied migration was changed, or the server
+            is too old or stores another encoding than UTF-8.
     """
-    await _require_server_version(connection)
+    _require_server(connection)
     await connection.execute(query("migration_lock"))
     try:
         await connection.execute(query("migration_table"))
@@ -78,10 +79,13 @@ async def _applied(connection: asyncpg.Connection) -> dict[int, str]:
     return {row["version"]: row["checksum"] for row in await connection.fetch(query("migration_applied"))}
 
 
-async def _require_server_version(connection: asyncpg.Connection) -> None:
+def _require_server(connection: asyncpg.Connection) -> None:
     version = connection.get_server_version().major
     if version < MINIMUM_SERVER_VERSION:
         raise SchemaMismatchError(f"PostgreSQL {version} is too old: {MINIMUM_SERVER_VERSION} or newer is needed")
+    encoding = connection.get_settings().server_encoding
+    if encoding != "UTF8":  # quarantine keeps topics of any characters
+        raise SchemaMismatchError(f"the database's encoding is {encoding}: create it with encoding UTF8")
 
 
 def _require_known(applied: dict[int, str]) -> None:

@@ -17,5 +17,8 @@ async def ensure_partitions(connection: asyncpg.Connection, now: datetime, *, ma
     """
     first = (now - timedelta(days=max_age_days + 1)).date()
     last = (now + timedelta(days=DAYS_AHEAD)).date()
-    created: int = await connection.fetchval(query("ensure_partitions"), first, last)
+    async with connection.transaction():
+        # by another zone's days, the series of days loses its last one where the clocks skip a midnight
+        await connection.execute("set local timezone = 'UTC'")
+        created: int = await connection.fetchval(query("ensure_partitions"), first, last)
     return created

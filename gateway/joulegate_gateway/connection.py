@@ -88,6 +88,9 @@ class Connection(aiomqtt.Client):
                 f"the broker at {self._endpoint} cannot be used: {error or 'it does not answer'}. "
                 "Check JOULEGATE_MQTT_URL and that an MQTT 5 broker is running"
             ) from error
+        except BaseException:  # cancelled by a stop
+            self._abort()
+            raise
         self._tasks.add_done_callback(lambda _: self._end("the client's background tasks ended"))
         self._watchdog = asyncio.create_task(self._watch(), name="mqtt-watchdog")
         return self
@@ -157,3 +160,5 @@ class Connection(aiomqtt.Client):
     def _abort(self) -> None:
         if hasattr(self, "_writer"):
             self._writer.transport.abort()
+        elif hasattr(self, "_socket"):
+            self._socket.close()

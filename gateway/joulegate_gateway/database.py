@@ -6,7 +6,7 @@ import structlog
 
 from joulegate_core.clock import Clock
 from joulegate_core.errors import DatabaseUnavailableError
-from joulegate_db.connect import MIGRATION_SETTINGS, connect
+from joulegate_db.connect import MIGRATION_SETTINGS, connect, unavailable
 from joulegate_db.failures import DATABASE_ERRORS, describe
 from joulegate_db.partitions import ensure_partitions
 from joulegate_db.writer import Writer
@@ -14,6 +14,8 @@ from joulegate_db.writer import Writer
 log = structlog.get_logger()
 
 PARTITION_CHECK_SECONDS = 3600.0
+PARTITION_TIMEOUT_SECONDS = 60.0
+"""Longer than the session's lock timeout: it ends a wait for a server that no longer answers at all."""
 
 
 class Database:
@@ -54,10 +56,17 @@ class Database:
             self._writer.terminate()
 
     async def ensure_partitions(self) -> None:
-        """Creates missing partitions, over a connection of its own."""
+        """Creates missing partitions, over a connection of its own.
+
+        Raises:
+            DatabaseUnavailableError: the database cannot be reached, does not answer, or refuses.
+        """
         connection = await connect(self._url, MIGRATION_SETTINGS)
         try:
-            created = await ensure_partitions(connection, self._clock(), max_age_days=self._max_age_days)
+            async with asyncio.timeout(PARTITION_TIMEOUT_SECONDS):
+                created = await ensure_partitions(connection, self._clock(), max_age_days=self._max_age_days)
+        except DATABASE_ERRORS as error:
+            raise unavailable(error) from error
         finally:
             connection.terminate()
         if created:

@@ -3,8 +3,6 @@
 Details never repeat the payload; msgspec's own messages name types, limits and positions only.
 """
 
-from typing import Any
-
 import msgspec
 
 from joulegate_core.reasons import Reason
@@ -22,19 +20,19 @@ def diagnose(payload: bytes, stream: Stream) -> Rejection:
     if not payload:
         return Rejection(Reason.EMPTY, "the payload is empty")
     try:
-        content = msgspec.json.decode(payload)
+        msgspec.json.decode(payload, type=msgspec.Raw)  # is it JSON at all?
+        # values stay undecoded, so that what is wrong with one is said under its field's name
+        content = msgspec.json.decode(payload, type=dict[str, msgspec.Raw])
     except RecursionError:
         return Rejection(Reason.BAD_JSON, "the payload is nested too deeply")
-    except msgspec.ValidationError as error:  # a number that no float holds
-        return Rejection(Reason.OUT_OF_RANGE, str(error))
+    except msgspec.ValidationError:
+        return Rejection(Reason.WRONG_TYPE, "the payload must be a JSON object")
     except msgspec.DecodeError as error:
         return Rejection(Reason.BAD_JSON, str(error))
-    if not isinstance(content, dict):
-        return Rejection(Reason.WRONG_TYPE, "the payload must be a JSON object")
     return _diagnose_fields(content, stream)
 
 
-def _diagnose_fields(content: dict[str, Any], stream: Stream) -> Rejection:
+def _diagnose_fields(content: dict[str, msgspec.Raw], stream: Stream) -> Rejection:
     own, other = _ID_FIELDS[stream], _ID_FIELDS[_OTHER[stream]]
     if own not in content and other in content:
         return Rejection(
@@ -45,14 +43,14 @@ def _diagnose_fields(content: dict[str, Any], stream: Stream) -> Rejection:
         if name not in content:
             return Rejection(Reason.MISSING_FIELD, f"{name} is missing")
         try:
-            msgspec.convert(content[name], field.type)
-        except msgspec.ValidationError as error:
-            return Rejection(_reason_of(name, content[name]), f"{name}: {error}")
-    return Rejection(Reason.BAD_JSON, "the payload could not be decoded")
+            msgspec.json.decode(content[name], type=field.type)
+        except msgspec.DecodeError as error:
+            return Rejection(_reason_of(field, bytes(content[name])), f"{name}: {error}")
+    return Rejection(Reason.BAD_JSON, "the payload could not be decoded: a field is given twice")
 
 
-def _reason_of(name: str, value: object) -> Reason:
-    if name == "timestamp":
+def _reason_of(field: msgspec.structs.FieldInfo, value: bytes) -> Reason:
+    if field.encode_name == "timestamp":
         return Reason.BAD_TIMESTAMP
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return Reason.OUT_OF_RANGE if is_number else Reason.WRONG_TYPE
+    is_number = value[:1] in b"-0123456789"
+    return Reason.OUT_OF_RANGE if is_number and field.type is not str else Reason.WRONG_TYPE

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import msgspec
 import stamina
@@ -14,7 +14,7 @@ from joulegate_core.clock import Clock
 from joulegate_core.errors import DatabaseUnavailableError
 from joulegate_core.reasons import Reason
 from joulegate_core.telemetry import Rejection
-from joulegate_db.failures import DATABASE_ERRORS, describe, is_missing_partition, is_permanent
+from joulegate_db.failures import DATABASE_ERRORS, describe, is_missing_partition, is_permanent, needs_new_connection
 from joulegate_db.writer import TRANSACTION_TIMEOUT_SECONDS, Tally, Writer
 from joulegate_gateway.database import Database
 from joulegate_gateway.inbox import Delivery, Inbox
@@ -87,12 +87,13 @@ class Pipeline:
     async def _try_commit(self, batch: Sequence[Delivery]) -> Tally:
         started = time.monotonic()
         messages = [delivery.message for delivery in batch]
-        writer: Writer | None = None
         try:
             writer = await self._database.writer()
-            async with asyncio.timeout(TRANSACTION_TIMEOUT_SECONDS):
+            with _time_limit(writer):
                 tally = await writer.write(messages, self._clock())
         except (*DATABASE_ERRORS, DatabaseUnavailableError) as error:
+            if _is_cancelled():
+                raise asyncio.CancelledError from error
             if is_permanent(error) and not _is_only_rejections(batch):
                 raise
             await self._hold(error)
@@ -108,7 +109,7 @@ class Pipeline:
         if is_missing_partition(error):
             with contextlib.suppress(*DATABASE_ERRORS, DatabaseUnavailableError):
                 await self._database.ensure_partitions()
-        if isinstance(error, TimeoutError):
+        if needs_new_connection(error):
             self._database.drop_writer()
 
     @contextlib.asynccontextmanager
@@ -133,6 +134,22 @@ def acknowledge(batch: Sequence[Delivery]) -> None:
     """Acknowledges in order of arrival, each delivery to the connection that brought it. QoS 0 needs none."""
     for connection, deliveries in itertools.groupby(batch, key=lambda delivery: delivery.connection):
         connection.acknowledge([d.packet_id for d in deliveries if d.packet_id is not None])
+
+
+@contextlib.contextmanager
+def _time_limit(writer: Writer) -> Iterator[None]:
+    """Drops the connection when a transaction takes too long. Cancelling it would wait for the ROLLBACK's answer."""
+    alarm = asyncio.get_running_loop().call_later(TRANSACTION_TIMEOUT_SECONDS, writer.terminate)
+    try:
+        yield
+    finally:
+        alarm.cancel()
+
+
+def _is_cancelled() -> bool:
+    """True when the task was cancelled, also if a ROLLBACK that failed has hidden that."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _is_only_rejections(batch: Sequence[Delivery]) -> bool:

@@ -62,19 +62,30 @@ async def run_gateway(settings: Settings, stop: asyncio.Event, *, clock: Clock =
 
 async def _wait_for_database(database: Database, stop: asyncio.Event) -> bool:
     """Opens the writer and creates partitions before anything is taken from the broker; False when `stop` came first."""
+    opening = asyncio.create_task(_open_database(database), name="database-open")
+    stopping = asyncio.create_task(stop.wait(), name="database-open-stop")
+    try:
+        await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if opening.done():
+            await opening
+        return opening.done()
+    finally:
+        for task in (opening, stopping):
+            task.cancel()
+        await asyncio.gather(opening, stopping, return_exceptions=True)
+
+
+async def _open_database(database: Database) -> None:
     async for attempt in stamina.retry_context(
         on=DatabaseUnavailableError, attempts=None, timeout=None, wait_initial=0.2, wait_max=5.0
     ):
         with attempt:
-            if stop.is_set():
-                return False
             try:
                 await database.writer()
                 await database.ensure_partitions()
             except DatabaseUnavailableError as error:
                 log.warning("database_unavailable", error=str(error))
                 raise
-    return True
 
 
 async def _run_parts(subscriber: Subscriber, pipeline: Pipeline, database: Database, stop: asyncio.Event) -> None:
@@ -88,6 +99,7 @@ async def _run_parts(subscriber: Subscriber, pipeline: Pipeline, database: Datab
         keeping.cancel()
         deadline.cancel()
         if not settling.done():
+            database.close()  # a server that does not answer would hold the cancellation up
             settling.cancel()
 
 

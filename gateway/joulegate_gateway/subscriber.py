@@ -78,6 +78,8 @@ class Subscriber:
                 self._metrics.reconnects.inc()
                 await self._pause(time.monotonic() - started, stop)
         self._inbox.close()
+        if self._pipeline.healthy.is_set():  # what was taken with QoS 0 is nowhere else
+            await drained.wait()
 
     async def _connect(self, stop: asyncio.Event) -> Connection | None:
         """Connects and subscribes, for as long as it takes; None when `stop` came first."""
@@ -133,12 +135,13 @@ class Subscriber:
                     prefix + topic_filter, max_qos=QoS.AT_LEAST_ONCE, retain_handling=RetainHandling.SEND_NEVER
                 )
             )
-            await _first({subscribing, connection.lost})
+            # a resumed session's backlog comes before SUBACK, and an outage of the database shuts the gate to both
+            outage = asyncio.create_task(self._pipeline.outage.wait(), name="mqtt-subscribe-outage")
             try:
+                await _first({subscribing, connection.lost, outage})
                 if not subscribing.done():
-                    raise BrokerUnavailableError(
-                        f"the broker closed the connection on SUBSCRIBE: {connection.lost.result()}"
-                    )
+                    why = connection.lost.result() if connection.lost.done() else "the database is out"
+                    raise BrokerUnavailableError(f"the connection ended before the answer to SUBSCRIBE: {why}")
                 await subscribing
             except (aiomqtt.NegativeAckError, aiomqtt.ConnectError, aiomqtt.ProtocolError) as error:
                 raise BrokerUnavailableError(
@@ -146,6 +149,7 @@ class Subscriber:
                 ) from error
             finally:
                 subscribing.cancel()
+                outage.cancel()
 
     async def _serve(self, connection: Connection, stop: asyncio.Event, drained: asyncio.Event) -> None:
         """Returns when the connection is lost, the database is out, or `stop` came and what was taken is settled."""

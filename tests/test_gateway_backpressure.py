@@ -1,0 +1,116 @@
+"""A gateway takes no more than it can settle: the rest stays with the broker, and a stop settles what was taken."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from fault_harness import (
+    Numbered,
+    assert_all_arrived,
+    flood,
+    is_connected,
+    missing,
+    require_mosquitto,
+    streaming,
+    until_listening,
+)
+from gateway_harness import Gateway, eventually, meter, publisher
+from joulegate_cli.local.broker import LocalBroker
+from joulegate_gateway import pipeline
+
+
+async def test_a_lock_on_history_is_waited_for(gateway: Gateway, database_url: str, db: asyncpg.Connection) -> None:
+    numbered = Numbered()
+    await gateway.start()
+    async with streaming(gateway.broker, numbered):
+        await asyncio.sleep(0.2)
+        async with db.transaction():
+            await db.execute("lock table meter_history in access exclusive mode")
+            await asyncio.sleep(2)
+            assert (await gateway.ledger())[2] > 0
+    await assert_all_arrived(gateway, database_url, numbered)
+    assert (await gateway.metrics())["joulegate_reconnects_total"] == 0
+
+
+async def test_the_inbox_stays_bounded_while_fifty_thousand_messages_wait(
+    gateway: Gateway, db: asyncpg.Connection
+) -> None:
+    require_mosquitto(gateway.broker)
+    capacity, numbered = 1000, Numbered()
+    one_read = 16_384 // len(
+        b'{"meterId": "m-1", "kwhConsumedAc": 1.0, "voltage": 230.1, "timestamp": "2026-11-23T12:00:00"}'
+    )
+    await gateway.start(receive_maximum=capacity, batch_max=500)
+    await gateway.stop()
+    await flood(gateway.broker, numbered, 50_000)
+    most = 0
+    async with db.transaction():
+        await db.execute("lock table meter_history in access exclusive mode")
+        await gateway.start(ready=False, receive_maximum=capacity, batch_max=500)
+        await until_listening(gateway.metrics_port)
+        for _ in range(50):
+            most = max(most, (await gateway.ledger())[2])
+            await asyncio.sleep(0.02)
+    assert capacity <= most <= capacity + one_read
+
+    async def all_there() -> bool:
+        nonlocal most
+        _, settled, pending = await gateway.ledger()
+        most = max(most, pending)
+        return settled["committed"] == numbered.count
+
+    await eventually(all_there, 40)
+    assert most <= capacity + one_read
+    await numbered.assert_each_once(db)
+
+
+async def test_an_outage_before_suback_leaves_the_queue_to_the_broker(
+    gateway: Gateway, db: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_mosquitto(gateway.broker)
+    monkeypatch.setattr(pipeline, "OUTAGE_SECONDS", 0.5)
+    numbered = Numbered()
+    await gateway.start(receive_maximum=10)
+    await gateway.stop()
+    await flood(gateway.broker, numbered, 1000)
+    async with db.transaction():
+        await db.execute("lock table meter_history in access exclusive mode")
+        await gateway.start(ready=False, receive_maximum=10)
+        await until_listening(gateway.metrics_port)
+
+        async def is_full() -> bool:
+            return (await gateway.ledger())[2] >= 10
+
+        async def has_left() -> bool:
+            return not is_connected(gateway.broker, gateway.client_id)
+
+        await eventually(is_full)
+        await eventually(has_left, 5)
+        await asyncio.sleep(0.5)
+        assert await has_left()  # and it stays away until the database is back
+    await numbered.until_all_there(db)
+    await numbered.assert_each_once(db)
+
+
+async def test_a_stop_without_a_broker_still_commits_what_was_taken(
+    own_broker: LocalBroker, database_url: str, db: asyncpg.Connection
+) -> None:
+    gateway = Gateway(own_broker, database_url)
+    await gateway.start(linger_ms=10_000)
+    async with publisher(own_broker) as publish:
+        for n in range(20):
+            await publish(f"fleet/cp-{n}/meter", meter(f"m-{n}"), qos=0)
+
+    async def all_taken() -> bool:
+        return (await gateway.ledger())[2] == 20
+
+    await eventually(all_taken)
+    own_broker.kill()
+
+    async def is_gone() -> bool:
+        return "not subscribed" in await missing(gateway)
+
+    await eventually(is_gone)
+    await gateway.stop()
+    assert await db.fetchval("select count(*) from meter_history") == 20
