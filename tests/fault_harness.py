@@ -185,7 +185,11 @@ class Proxy:
         task.add_done_callback(self._tasks.discard)
         self.connections += 1
         generation = -1 if self.refusing else self._generation
-        target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+        try:
+            target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+        except (OSError, asyncio.CancelledError):
+            writer.transport.abort()
+            return
         try:
             with contextlib.suppress(OSError, asyncio.CancelledError):
                 await asyncio.gather(

@@ -4,9 +4,12 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+
+from gateway_harness import Gateway, eventually, status_of
 
 COMMAND = (sys.executable, "-c", "from joulegate_cli.main import main; main()")
 
@@ -65,3 +68,34 @@ class Process:
         if self.is_running:
             self._running.kill()
         await self._running.communicate()
+
+
+Launch = Callable[..., Awaitable[Process]]
+"""Starts `joulegate ARGUMENTS` (`gateway` by default); keywords are settings."""
+
+
+@asynccontextmanager
+async def launching(gateway: Gateway, directory: Path) -> AsyncIterator[Launch]:
+    """Gives a `Launch` with the settings of `gateway`, which itself stays at rest; ends what still runs."""
+    started: list[Process] = []
+
+    async def launch(*arguments: str, **overrides: object) -> Process:
+        process = await Process.start(directory, gateway.environ(**overrides), *(arguments or ("gateway",)))
+        started.append(process)
+        return process
+
+    try:
+        yield launch
+    finally:
+        for process in started:
+            await process.kill()
+
+
+async def until_status(gateway: Gateway, path: str, process: Process) -> None:
+    """Waits until the process answers 200 to a GET of `path`."""
+
+    async def answers() -> bool:
+        assert process.is_running, process.errors()
+        return await status_of(gateway.metrics_port, path) == 200
+
+    await eventually(answers)

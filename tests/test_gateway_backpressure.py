@@ -1,4 +1,4 @@
-"""A gateway takes no more than it can settle: the rest stays with the broker, and a stop settles what was taken."""
+"""A batch that cannot be committed is held, no more is taken than can be settled, and a stop settles what was taken."""
 
 import asyncio
 
@@ -18,6 +18,34 @@ from fault_harness import (
 from gateway_harness import Gateway, eventually, meter, publisher
 from joulegate_cli.local.broker import LocalBroker
 from joulegate_gateway import pipeline
+
+TERMINATE_WRITERS = """
+select count(pg_terminate_backend(pid)) from pg_stat_activity
+where application_name = 'joulegate-gateway' and datname = current_database()
+"""
+
+
+async def test_the_writer_s_backend_is_terminated_again_and_again(
+    gateway: Gateway, database_url: str, db: asyncpg.Connection
+) -> None:
+    numbered = Numbered()
+    await gateway.start(linger_ms=1)
+    async with streaming(gateway.broker, numbered, pause=0.005):
+        for _ in range(3):
+            await eventually(lambda: db.fetchval(TERMINATE_WRITERS))
+    await assert_all_arrived(gateway, database_url, numbered)
+
+
+async def test_a_missing_partition_is_made_again(gateway: Gateway, database_url: str, db: asyncpg.Connection) -> None:
+    numbered = Numbered()
+    await gateway.start()
+    for row in await db.fetch(
+        "select inhrelid::regclass::text as name from pg_inherits where not inhrelid::regclass::text like '%_pkey'"
+    ):
+        await db.execute(f"drop table {row['name']}")
+    async with streaming(gateway.broker, numbered):
+        await asyncio.sleep(0.3)
+    await assert_all_arrived(gateway, database_url, numbered)
 
 
 async def test_a_lock_on_history_is_waited_for(gateway: Gateway, database_url: str, db: asyncpg.Connection) -> None:

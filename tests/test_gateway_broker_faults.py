@@ -12,7 +12,9 @@ import pytest
 from fault_harness import Numbered, Proxy, flood, require_mosquitto, streaming
 from gateway_harness import Gateway, eventually, meter, publisher
 from joulegate_cli.local.broker import LocalBroker
-from joulegate_core.errors import SessionTakenOverError
+from joulegate_cli.local.ports import free_port
+from joulegate_core.broker import BrokerAddress
+from joulegate_core.errors import BrokerUnavailableError, SessionTakenOverError
 from joulegate_gateway import connection
 
 
@@ -144,6 +146,39 @@ async def test_a_stop_while_the_broker_accepts_and_says_nothing(proxied: tuple[G
     await eventually(is_connecting)
     async with asyncio.timeout(5):
         await gateway.stop()
+
+
+async def test_a_broker_that_does_not_answer_is_told(broker: LocalBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_SECONDS", 0.3)
+    async with Proxy(broker.port) as proxy:
+        proxy.refusing = True
+        for port, reason in ((proxy.port, "it does not answer"), (free_port(), "Connect")):
+            attempt = connection.Connection(
+                BrokerAddress("127.0.0.1", port, username="u", password="s3cr3t"),
+                deliver=lambda _connection, _packet: None,
+                gate=asyncio.Event(),
+                client_id="x",
+                receive_maximum=1,
+                session_expiry_seconds=0,
+            )
+            with pytest.raises(BrokerUnavailableError, match=f"127.0.0.1:{port} cannot be used: .*{reason}") as caught:
+                await attempt.open()
+            assert "s3cr3t" not in str(caught.value)
+
+
+async def test_two_gateways_share_the_stream(gateway: Gateway, database_url: str, db: asyncpg.Connection) -> None:
+    require_mosquitto(gateway.broker)
+    numbered, twin = Numbered(), Gateway(gateway.broker, database_url)
+    group = f"group-{gateway.client_id}"  # the session's broker has other subscribers
+    for each in (gateway, twin):
+        await each.start(share_group=group)
+    await flood(gateway.broker, numbered, 1000)
+    await numbered.until_all_there(db)
+    committed = [(await each.ledger())[1]["committed"] for each in (gateway, twin)]
+    assert sum(committed) == 1000
+    assert min(committed) > 100
+    await numbered.assert_each_once(db)
+    await twin.close()
 
 
 async def test_connections_that_break_all_the_time(proxied: tuple[Gateway, Proxy], db: asyncpg.Connection) -> None:

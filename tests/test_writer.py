@@ -38,6 +38,13 @@ async def test_the_same_batch_again_changes_nothing(writer: Writer, db: asyncpg.
     assert tuple(row) == (4, RECEIVED, RECEIVED + timedelta(hours=1))
 
 
+async def test_quarantine_counts_across_batches_and_within_one(writer: Writer, db: asyncpg.Connection) -> None:
+    for _ in range(2):
+        await writer.write([bad_message(), bad_message(), bad_message(b"other")], RECEIVED)
+    counts = {r["payload"]: r["count"] for r in await db.fetch("select payload, count from quarantine")}
+    assert counts == {b"bad": 4, b"other": 2}
+
+
 async def test_an_empty_batch(writer: Writer) -> None:
     assert await writer.write([], RECEIVED) == tally()
 
@@ -117,8 +124,15 @@ async def test_presence_by_quarter_of_an_hour(writer: Writer, db: asyncpg.Connec
     assert [tuple(r) for r in await db.fetch("select bucket, kind from presence order by bucket, kind")] == expected
 
 
-async def test_a_refused_batch_leaves_nothing_behind(writer: Writer, db: asyncpg.Connection) -> None:
-    await db.execute("alter table vehicle_history add constraint not_fourteen check (soc <> 14)")
+@pytest.mark.parametrize(
+    "constraint",
+    [
+        "alter table vehicle_history add constraint refusal check (soc <> 14)",  # an early statement of the transaction
+        "alter table quarantine add constraint refusal check (reason <> 'bad_json')",  # the last one
+    ],
+)
+async def test_a_refused_batch_leaves_nothing_behind(writer: Writer, db: asyncpg.Connection, constraint: str) -> None:
+    await db.execute(constraint)
     before = await snapshot(db)
     for _ in range(3):
         with pytest.raises(asyncpg.CheckViolationError):

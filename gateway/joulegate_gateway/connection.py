@@ -1,7 +1,8 @@
 """One connection to the broker: aiomqtt's client, with a gate before it and acknowledgements in bulk behind it.
 
-The only place that touches aiomqtt's private parts (`_receive`, `_writer`), because its public iterator cannot be paused, drops QoS 0
-without a waiting consumer and loses a message when cancelled, and its `puback` is a system call a message (docs/adr/0003-connection.md).
+The only place that touches aiomqtt's private parts (`_receive`, `_send`, `_writer`), because its public iterator cannot be paused,
+drops QoS 0 without a waiting consumer and loses a message when cancelled, and its `puback` is a system call a message
+(docs/adr/0003-connection.md).
 A Connection is used once: reconnecting makes a new one, so nothing of an old session can leak into a new one.
 """
 
@@ -85,13 +86,13 @@ class Connection(aiomqtt.Client):
         except (OSError, aiomqtt.ConnectError, aiomqtt.ProtocolError, aiomqtt.NegativeAckError, TimeoutError) as error:
             self._abort()
             raise BrokerUnavailableError(
-                f"the broker at {self._endpoint} cannot be used: {error or 'it does not answer'}. "
+                f"the broker at {self._endpoint} cannot be used: {str(error) or 'it does not answer'}. "
                 "Check JOULEGATE_MQTT_URL and that an MQTT 5 broker is running"
             ) from error
         except BaseException:  # cancelled by a stop
             self._abort()
             raise
-        self._tasks.add_done_callback(lambda _: self._end("the client's background tasks ended"))
+        self._tasks.add_done_callback(self._tasks_ended)
         self._watchdog = asyncio.create_task(self._watch(), name="mqtt-watchdog")
         return self
 
@@ -111,9 +112,16 @@ class Connection(aiomqtt.Client):
 
         Not awaited: at most Receive Maximum acknowledgements of four bytes wait in the socket's buffer.
         """
-        if not self.lost.done():
+        if not self.lost.done() and not self._writer.is_closing():  # uvloop raises for a transport that is closed
             self._writer.write(b"".join([mqtt5.PubAckPacket(packet_id).write() for packet_id in packet_ids]))
             self._most_recent_packet_sent_time = time.monotonic()
+
+    async def _send(self, packet: mqtt5.Packet) -> None:
+        """Turns everything that a broken connection raises into aiomqtt's own error; uvloop raises RuntimeError."""
+        try:
+            await super()._send(packet)
+        except (OSError, RuntimeError) as error:
+            raise aiomqtt.ConnectError(self._endpoint) from error
 
     async def _receive(self) -> mqtt5.Packet:
         """Takes PUBLISH packets out of aiomqtt's hands; everything else it handles itself."""
@@ -151,6 +159,12 @@ class Connection(aiomqtt.Client):
             await asyncio.sleep(KEEP_ALIVE_SECONDS / 4)
             if self._gate.is_set() and time.monotonic() - self._last_packet > limit:
                 self._end(f"nothing received for {limit:.0f} s")
+
+    def _tasks_ended(self, tasks: asyncio.Task[None]) -> None:
+        error = None if tasks.cancelled() else tasks.exception()
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        self._end(f"the client's background tasks ended: {type(error).__name__}")
 
     def _end(self, reason: str) -> None:
         if not self.lost.done():

@@ -143,10 +143,12 @@ class Subscriber:
                     why = connection.lost.result() if connection.lost.done() else "the database is out"
                     raise BrokerUnavailableError(f"the connection ended before the answer to SUBSCRIBE: {why}")
                 await subscribing
-            except (aiomqtt.NegativeAckError, aiomqtt.ConnectError, aiomqtt.ProtocolError) as error:
+            except aiomqtt.NegativeAckError as error:
                 raise BrokerUnavailableError(
                     f"the broker refused the subscription to {prefix}{topic_filter}: {error}"
                 ) from error
+            except (aiomqtt.ConnectError, aiomqtt.ProtocolError) as error:
+                raise BrokerUnavailableError(f"the connection ended before the answer to SUBSCRIBE: {error}") from error
             finally:
                 subscribing.cancel()
                 outage.cancel()
