@@ -149,7 +149,7 @@ async def test_postgresql_15(postgres_15: LocalPostgres) -> None:
     connection = await connect(postgres_15.url(), MIGRATION_SETTINGS)
     assert connection.get_server_version().major == 15
     assert [m.version for m in await migrate(connection)] == VERSIONS
-    assert await ensure_partitions(connection, utc_now(), max_age_days=7) == 22
+    assert await ensure_partitions(connection, utc_now(), max_age_days=7) >= 22
     writer = await Writer.open(postgres_15.url())
     batch = [meter_message(kwh=1.0), meter_message(kwh=2.0), meter_message("m-2"), vehicle_message(), bad_message()]
     assert await writer.write(batch, RECEIVED) == tally((2, 0, 2), (1, 0, 0))

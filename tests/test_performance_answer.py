@@ -290,9 +290,9 @@ async def test_readings_to_the_microsecond_fall_on_the_right_side(database_url: 
 async def test_the_parts_of_an_answer_are_of_one_moment(database_url: str) -> None:
     count = "select count(*) from vehicle_history"
     async with open_reader(database_url) as reader:
-        async with reader._snapshot() as connection:
+        async with reader.snapshot() as connection:
             assert await connection.fetchval(count) == 0
             await write(database_url, [vehicle(1, 1.0)])
             assert await connection.fetchval(count) == 0
-        async with reader._snapshot() as connection:
+        async with reader.snapshot() as connection:
             assert await connection.fetchval(count) == 1

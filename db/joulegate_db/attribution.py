@@ -1,23 +1,31 @@
-"""Whose AC it is (DESIGN section 4, rule 2), and sums over what is attributed. Pure functions over the evidence."""
+"""Whose AC it is (DESIGN section 4), and sums over what is attributed. Pure functions over the evidence."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from math import fsum, isfinite
+from typing import Literal
 
 import msgspec
 
-from joulegate_db.evidence import Evidence, MeterCell, OwnCell
+from joulegate_db.cells import Cell
+from joulegate_db.evidence import Evidence
 
 PAIRED_FROM = 0.8
 """From this quotient of the two reading counts on, a bucket counts as covered by both streams."""
+
+Pairing = Literal["none", "shared", "exclusive", "link"]
+"""How AC was attributed, from the weakest to the strongest."""
+
+Place = tuple[str, datetime]
+"""A charge point and a bucket."""
 
 
 class Part(msgspec.Struct, frozen=True):
     """A meter's cell and the vehicle's part of its energy: `kwh` of AC. A part of nothing is a part."""
 
-    cell: MeterCell
+    cell: Cell
     kwh: float
-    shared: bool
+    pairing: Pairing
 
 
 class Sums(msgspec.Struct, frozen=True):
@@ -36,38 +44,49 @@ class Sums(msgspec.Struct, frozen=True):
 
 
 def attribute(evidence: Evidence) -> list[Part]:
-    """The vehicle's part of every meter cell: in proportion to the DC that each vehicle there received, equally when none did."""
-    own_dc = {(cell.charge_point, cell.bucket): cell.bucket_dc for cell in evidence.own}
-    others = {(other.charge_point, other.bucket): other for other in evidence.sharers}
-    parts = []
-    for cell in evidence.meters:
+    """The vehicle's part of every meter cell: all of a linked meter's; of a pool's, in proportion to the DC that each
+    vehicle there received, equally when none did; none in buckets in which its own linked meter reported."""
+    parts = [Part(cell, cell.kwh, "link") for cell in evidence.linked]
+    own_dc = {(cell.charge_point, cell.bucket): cell.bucket_kwh for cell in evidence.own}
+    pools = _pools(evidence)
+    for cell in evidence.pooled:
+        if cell.bucket in evidence.own_meter:
+            continue
         place = (cell.charge_point, cell.bucket)
-        other = others.get(place)
-        share = 1.0 if other is None else _share(own_dc[place], other.dc, other.vehicles)
-        parts.append(Part(cell, cell.kwh * share, other is not None))
+        others = pools.get(place, [])
+        parts.append(Part(cell, cell.kwh * _share(own_dc[place], others), "shared" if others else "exclusive"))
     return parts
 
 
-def _share(own_dc: float, others_dc: float, others: int) -> float:
-    total = own_dc + others_dc
-    return own_dc / total if total else 1 / (1 + others)
+def _pools(evidence: Evidence) -> Mapping[Place, list[float]]:
+    """The DC of each other vehicle in the pool of a place: those whose own linked meter reported have left it."""
+    pools: dict[Place, list[float]] = {}
+    for cell in evidence.sharers:
+        if (cell.device, cell.bucket) not in evidence.others_meter:
+            pools.setdefault((cell.charge_point, cell.bucket), []).append(cell.bucket_kwh)
+    return pools
 
 
-def sums(own: Iterable[OwnCell], parts: Iterable[Part]) -> Sums:
+def _share(own_dc: float, others_dc: list[float]) -> float:
+    total = fsum((own_dc, *others_dc))
+    return own_dc / total if total else 1 / (1 + len(others_dc))
+
+
+def sums(own: Iterable[Cell], parts: Iterable[Part]) -> Sums:
     """Sums of what was measured. An energy without a reading behind it is None."""
     measured = [cell for cell in own if cell.readings]
     attributed = list(parts)
     return Sums(
         vehicle_readings=sum(cell.readings for cell in measured),
         meter_readings=sum(part.cell.readings for part in attributed),
-        dc=fsum(cell.dc for cell in measured) if measured else None,
+        dc=fsum(cell.kwh for cell in measured) if measured else None,
         ac=fsum(part.kwh for part in attributed) if attributed else None,
     )
 
 
-def sums_of_paired_buckets(own: Iterable[OwnCell], parts: Iterable[Part]) -> Sums:
+def sums_of_paired_buckets(own: Iterable[Cell], parts: Iterable[Part]) -> Sums:
     """The same over the buckets in which both streams are covered, at whichever charge points the vehicle was."""
-    cells: dict[datetime, tuple[list[OwnCell], list[Part]]] = {}
+    cells: dict[datetime, tuple[list[Cell], list[Part]]] = {}
     for cell in own:
         cells.setdefault(cell.bucket, ([], []))[0].append(cell)
     for part in parts:

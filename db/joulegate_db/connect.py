@@ -28,6 +28,15 @@ READER_SETTINGS = {
     "TimeZone": "UTC",
 }
 
+ROLLER_SETTINGS = {
+    "application_name": "joulegate-roller",
+    "lock_timeout": "30s",
+    "jit": "off",
+    "plan_cache_mode": "force_custom_plan",
+    "work_mem": "64MB",  # a bucket of 100,000 devices is sorted in memory
+    "TimeZone": "UTC",
+}
+
 MIGRATION_SETTINGS = {"application_name": "joulegate-migrate", "lock_timeout": "30s"}
 
 

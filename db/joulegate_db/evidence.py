@@ -1,131 +1,113 @@
-"""What history holds about one vehicle and a window, summed by place: a charge point in a bucket.
+"""What is known about one vehicle and a window, summed by place: a charge point in a bucket.
 
-The way (DESIGN section 4, rule 2): the vehicle's own readings, hence where it was; presence, hence who else was there; then one range of
-the primary key for each meter, and for each other vehicle where a meter is shared. All statements belong in one snapshot.
+The way (DESIGN section 4): the vehicle's own readings, hence where it was; presence, hence who else was there; links, which take meters
+and vehicles out of a charge point's pool; then what those measured. All statements belong in one snapshot.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 import asyncpg
 import msgspec
 
 from joulegate_core.telemetry import Stream
+from joulegate_db.cells import Cell, Stay, read_cells
 from joulegate_db.presence import BUCKET
+from joulegate_db.roll_view import view_devices
 from joulegate_db.sql import query
 from joulegate_db.windows import Window
 
 
-class OwnCell(msgspec.Struct, frozen=True):
-    """The vehicle's readings at one place. `bucket_dc` is of the whole bucket; all else of the readings inside the window.
+class Evidence(msgspec.Struct, frozen=True):
+    """All that the answer rests on, as cells.
 
-    `dc` in kWh, `temperatures` the sum in degrees Celsius, `gap` the time that readings are missing before those here.
+    `own`: the vehicle's; `linked`: of meters under a link to it; `pooled`: of meters without a link where it was;
+    `sharers`: of other vehicles there, of which `bucket_kwh` counts. `own_meter` and `others_meter`: in which buckets the
+    vehicle's, and each other's, own linked meter reported, anywhere in the bucket.
     """
 
-    charge_point: str
-    bucket: datetime
-    bucket_dc: float
-    readings: int
-    dc: float
-    temperatures: float
-    gap: timedelta
-    newest: datetime | None
+    own: Sequence[Cell] = ()
+    linked: Sequence[Cell] = ()
+    pooled: Sequence[Cell] = ()
+    sharers: Sequence[Cell] = ()
+    own_meter: frozenset[datetime] = frozenset()
+    others_meter: frozenset[tuple[str, datetime]] = frozenset()
 
 
-class MeterCell(msgspec.Struct, frozen=True):
-    """One meter's readings inside the window at one place; `kwh` is AC."""
-
-    device: str
-    charge_point: str
-    bucket: datetime
-    readings: int
-    kwh: float
-
-
-class Sharers(msgspec.Struct, frozen=True):
-    """The other vehicles at one place in the whole bucket: how many, and the DC in kWh that they received together."""
-
-    charge_point: str
-    bucket: datetime
-    vehicles: int
-    dc: float
-
-
-class Evidence(msgspec.Struct, frozen=True):
-    """All that the answer rests on. Places of `sharers` without other vehicles are left out."""
-
-    own: Sequence[OwnCell] = ()
-    meters: Sequence[MeterCell] = ()
-    sharers: Sequence[Sharers] = ()
-
-
-class Stay(msgspec.Struct, frozen=True):
-    """A run of consecutive buckets that a device reported in at one charge point, [start, end)."""
-
-    device: str
-    charge_point: str
-    start: datetime
-    end: datetime
-
-
-async def gather(connection: asyncpg.Connection, vehicle: str, window: Window) -> Evidence:
-    """Reads the evidence. `connection` must be in a repeatable read transaction.
+async def gather(connection: asyncpg.Connection, vehicle: str, window: Window) -> Evidence | None:
+    """Reads the evidence; None for a vehicle that was never seen nor linked. `connection` must be in one snapshot.
 
     Raises:
         asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError: the database failed.
     """
+    views = await view_devices(connection, Stream.VEHICLE, [vehicle])
+    if not views[vehicle].seen and not await connection.fetchval(query("vehicle_linked"), vehicle):
+        return None
+    own = (await read_cells(connection, Stream.VEHICLE, [Stay(vehicle, None, window)], views))[0]
+    meters, others = await _neighbours(connection, vehicle, own)
+    vehicles = {vehicle, *(stay.device for stay in others)}
+    pooled = [
+        Stay(stay.device, stay.charge_point, part)
+        for stay in meters
+        if (part := window.cut(stay.window.start, stay.window.end)) is not None
+    ]
+    linked = [Stay(meter, None, window) for meter in await _linked_meters(connection, vehicles, window)]
+    cells = await _meter_cells(connection, [*pooled, *linked])
+    of_pools, of_links = cells[: len(pooled)], cells[len(pooled) :]
+    reported = {(cell.linked_vehicle, cell.bucket) for of_stay in of_links for cell in of_stay if cell.bucket_readings}
+    return Evidence(
+        own=own,
+        linked=[cell for of_stay in of_links for cell in of_stay if cell.linked_vehicle == vehicle and cell.readings],
+        pooled=[cell for of_stay in of_pools for cell in of_stay if not cell.linked_vehicle and cell.readings],
+        sharers=await _sharers(connection, others) if pooled else [],
+        own_meter=frozenset(bucket for linked_vehicle, bucket in reported if linked_vehicle == vehicle),
+        others_meter=frozenset(reported),
+    )
+
+
+async def _linked_meters(connection: asyncpg.Connection, vehicles: Iterable[str], window: Window) -> list[str]:
+    """The meters that are linked to one of `vehicles` at some moment of the window's buckets."""
     wide = window.in_whole_buckets()
-    rows = await connection.fetch(query("performance_own"), vehicle, window.start, window.end, wide.start, wide.end)
-    own = [OwnCell(**row) for row in rows]
-    meter_stays, vehicle_stays = await _neighbours(connection, vehicle, stays_of(vehicle, own))
-    rows = await _during(connection, "performance_meters", meter_stays, window)
-    meters = [MeterCell(**row) for row in rows]
-    # nothing to share without a meter
-    rows = await _during(connection, "performance_sharers", vehicle_stays, wide) if meters else []
-    return Evidence(own, meters, [Sharers(**row) for row in rows])
+    return [row[0] for row in await connection.fetch(query("linked_meters"), list(vehicles), wide.start, wide.end)]
 
 
-def stays_of(vehicle: str, own: Iterable[OwnCell]) -> list[Stay]:
-    """Joins cells, which come in order of charge point and bucket, into stays."""
-    stays: list[Stay] = []
-    for cell in own:
-        end = cell.bucket + BUCKET
-        if stays and (stays[-1].charge_point, stays[-1].end) == (cell.charge_point, cell.bucket):
-            stays[-1] = msgspec.structs.replace(stays[-1], end=end)
-        else:
-            stays.append(Stay(vehicle, cell.charge_point, cell.bucket, end))
-    return stays
+async def _meter_cells(connection: asyncpg.Connection, stays: Sequence[Stay]) -> list[list[Cell]]:
+    views = await view_devices(connection, Stream.METER, {stay.device for stay in stays})
+    return await read_cells(connection, Stream.METER, stays, views)
 
 
-async def _neighbours(connection: asyncpg.Connection, vehicle: str, stays: list[Stay]) -> tuple[list[Stay], list[Stay]]:
-    """The stays of meters, and of other vehicles, where and when the vehicle was."""
+async def _neighbours(
+    connection: asyncpg.Connection, vehicle: str, own: Sequence[Cell]
+) -> tuple[list[Stay], list[Stay]]:
+    """The stays, in whole buckets, of meters and of other vehicles, where and when the vehicle was."""
+    stays = stays_of(own)
     if not stays:
         return [], []
     rows = await connection.fetch(
         query("performance_neighbours"),
         vehicle,
         [stay.charge_point for stay in stays],
-        [stay.start for stay in stays],
-        [stay.end for stay in stays],
+        [stay.window.start for stay in stays],
+        [stay.window.end for stay in stays],
     )
     found: dict[str, list[Stay]] = {stream: [] for stream in Stream}
-    for kind, *stay in rows:
-        found[kind].append(Stay(*stay))
+    for kind, device, charge_point, start, end in rows:
+        found[kind].append(Stay(device, charge_point, Window(start, end)))
     return found[Stream.METER], found[Stream.VEHICLE]
 
 
-async def _during(connection: asyncpg.Connection, name: str, stays: list[Stay], within: Window) -> Sequence[Any]:
-    """Runs the query over the parts of `stays` that lie in `within`."""
-    parts = [(stay, part) for stay in stays if (part := within.cut(stay.start, stay.end))]
-    if not parts:
-        return []
-    return await connection.fetch(  # type: ignore[no-any-return]
-        query(name),
-        [stay.device for stay, _ in parts],
-        [stay.charge_point for stay, _ in parts],
-        [part.start for _, part in parts],
-        [part.end for _, part in parts],
-        min(part.start for _, part in parts),
-        max(part.end for _, part in parts),
-    )
+def stays_of(own: Iterable[Cell]) -> list[Stay]:
+    """Joins one device's cells, which come in order of charge point and bucket, into runs of consecutive buckets."""
+    stays: list[Stay] = []
+    for cell in own:
+        run = Window(cell.bucket, cell.bucket + BUCKET)
+        if stays and (stays[-1].charge_point, stays[-1].window.end) == (cell.charge_point, cell.bucket):
+            run = Window(stays.pop().window.start, run.end)
+        stays.append(Stay(cell.device, cell.charge_point, run))
+    return stays
+
+
+async def _sharers(connection: asyncpg.Connection, others: Sequence[Stay]) -> list[Cell]:
+    views = await view_devices(connection, Stream.VEHICLE, {stay.device for stay in others})
+    cells = await read_cells(connection, Stream.VEHICLE, others, views)
+    return [cell for of_stay in cells for cell in of_stay]

@@ -1,12 +1,16 @@
 """The newest measured state of one device."""
 
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import asyncpg
 import msgspec
 
-from joulegate_core.telemetry import READING_INTERVAL_SECONDS, STALE_AFTER_INTERVALS
+from joulegate_core.telemetry import READING_INTERVAL_SECONDS, STALE_AFTER_INTERVALS, Stream
+from joulegate_db.register_cells import RawRange, register_energies
+from joulegate_db.roll_view import view_devices
 from joulegate_db.sql import query
+from joulegate_db.windows import Window
 
 STALE_AFTER = timedelta(seconds=STALE_AFTER_INTERVALS * READING_INTERVAL_SECONDS)
 
@@ -36,13 +40,28 @@ class VehicleState(msgspec.Struct, frozen=True):
     charging: bool
 
 
+StateT = TypeVar("StateT", MeterState, VehicleState)
+
+
 async def meter_state(connection: asyncpg.Connection, device: str, now: datetime) -> MeterState | None:
-    """The meter's state at `now`, None for one that never reported."""
+    """The meter's state at `now`, None for one that never reported. `connection` must be in one snapshot."""
     row = await connection.fetchrow(query("live_meter"), device, now - STALE_AFTER)
-    return MeterState(**row) if row else None
+    return await _with_register(connection, Stream.METER, device, MeterState(**row), now) if row else None
 
 
 async def vehicle_state(connection: asyncpg.Connection, device: str, now: datetime) -> VehicleState | None:
-    """The vehicle's state at `now`, None for one that never reported."""
+    """The vehicle's state at `now`, None for one that never reported. `connection` must be in one snapshot."""
     row = await connection.fetchrow(query("live_vehicle"), device, now - STALE_AFTER)
-    return VehicleState(**row) if row else None
+    return await _with_register(connection, Stream.VEHICLE, device, VehicleState(**row), now) if row else None
+
+
+async def _with_register(
+    connection: asyncpg.Connection, stream: Stream, device: str, state: StateT, now: datetime
+) -> StateT:
+    """A register's newest reading says that it charges when its difference to the last accepted one is above zero."""
+    register = (await view_devices(connection, stream, [device]))[device].register
+    if register is None or state.timestamp < now - STALE_AFTER:
+        return state
+    newest = RawRange(0, device, Window(state.timestamp, state.timestamp + timedelta(microseconds=1)), register)
+    worths = await register_energies(connection, stream, [newest])
+    return msgspec.structs.replace(state, charging=any(worth["kwh"] > 0 for worth in worths.values()))

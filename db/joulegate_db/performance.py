@@ -4,26 +4,27 @@ Pure functions over the evidence. The rules are those of DESIGN section 4; docs/
 """
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from math import fsum
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
 from joulegate_core.telemetry import READING_INTERVAL_SECONDS
-from joulegate_db.attribution import Part, Sums, attribute, sums, sums_of_paired_buckets
-from joulegate_db.evidence import Evidence, OwnCell
+from joulegate_db.attribution import Pairing, Part, Sums, attribute, sums, sums_of_paired_buckets
+from joulegate_db.cells import Cell
+from joulegate_db.evidence import Evidence
 from joulegate_db.missing import missing
 from joulegate_db.windows import Window
 
 INTERVAL = timedelta(seconds=READING_INTERVAL_SECONDS)
 LONGEST_DISTANCE = timedelta(seconds=90)
-"""Readings further apart have a gap between them. performance_own.sql knows the same two numbers."""
+"""Readings further apart have a gap between them. the roll and cell queries know the same two numbers."""
 
 DEGRADED_UNDER = 0.85
 
 Status = Literal["ok", "degraded", "implausible", "unknown"]
-Pairing = Literal["none", "shared", "exclusive"]
+PAIRINGS: tuple[Pairing, ...] = get_args(Pairing)
 
 
 class Quality(msgspec.Struct, frozen=True):
@@ -36,6 +37,10 @@ class Quality(msgspec.Struct, frozen=True):
     coverage: float | None
     gap_minutes: float
     counter_resets: int
+    glitches: int
+    jumps: int
+    recovered: int
+    late_share: float | None
     reason: str | None
     paired_efficiency_ratio: float | None
 
@@ -82,7 +87,11 @@ def performance(vehicle: str, window: Window, evidence: Evidence) -> Performance
             expected_readings=window.length // INTERVAL,
             coverage=_coverage(total.vehicle_readings, window),
             gap_minutes=_gap(window, evidence.own) / timedelta(minutes=1),
-            counter_resets=0,  # readings that carry an interval's energy have no counter
+            counter_resets=_count("resets", evidence.own, parts),
+            glitches=_count("glitches", evidence.own, parts),
+            jumps=_count("jumps", evidence.own, parts),
+            recovered=_count("recovered", evidence.own, parts),
+            late_share=_late_share(evidence.own, parts),
             reason=missing(vehicle, places, dc=total.dc, ac=total.ac, ratio=total.ratio),
             paired_efficiency_ratio=paired.ratio,
         ),
@@ -104,22 +113,38 @@ def _coverage(readings: int, window: Window) -> float | None:
     return min(1.0, readings / expected) if expected else None
 
 
+def _count(event: str, own: Iterable[Cell], parts: Iterable[Part]) -> int:
+    """How many of the readings behind the answer, of both streams, were this."""
+    return sum(getattr(cell, event) for cell in (*own, *(part.cell for part in parts)))
+
+
+def _late_share(own: Iterable[Cell], parts: Iterable[Part]) -> float | None:
+    """How many of the readings behind the answer arrived more than five intervals after they were measured."""
+    cells = (*own, *(part.cell for part in parts))
+    readings = sum(cell.readings for cell in cells)
+    return sum(cell.late for cell in cells) / readings if readings else None
+
+
 def _pairing(parts: list[Part]) -> Pairing:
     """The weakest among the buckets with attributed AC."""
-    if not parts:
-        return "none"
-    return "shared" if any(part.shared for part in parts) else "exclusive"
+    return min((part.pairing for part in parts), key=PAIRINGS.index, default="none")
 
 
-def _gap(window: Window, own: Iterable[OwnCell]) -> timedelta:
-    """The time without readings: each cell knows the gaps before its readings, here the one after the newest is added."""
-    cells = list(own)
-    newest = max((cell.newest for cell in cells if cell.newest), default=window.start)
-    last = window.end - newest
-    return sum((cell.gap for cell in cells), last - INTERVAL if last > LONGEST_DISTANCE else timedelta())
+def _gap(window: Window, own: Iterable[Cell]) -> timedelta:
+    """The time without readings: inside each bucket, between buckets, and to the window's edges, which count as readings."""
+    spans: dict[datetime, tuple[datetime, datetime]] = {}
+    inside = 0.0
+    for cell in own:
+        if cell.first_ts is not None and cell.last_ts is not None:
+            first, last = spans.get(cell.bucket, (cell.first_ts, cell.last_ts))
+            spans[cell.bucket] = (min(first, cell.first_ts), max(last, cell.last_ts))
+            inside += cell.gap
+    edges = [window.start, *(ts for _, span in sorted(spans.items()) for ts in span), window.end]
+    distances = [later - earlier for earlier, later in zip(edges[::2], edges[1::2], strict=True)]
+    return timedelta(seconds=inside) + sum((d - INTERVAL for d in distances if d > LONGEST_DISTANCE), timedelta())
 
 
-def _mean_temperature(own: Iterable[OwnCell]) -> float | None:
+def _mean_temperature(own: Iterable[Cell]) -> float | None:
     measured = [cell for cell in own if cell.readings]
     return fsum(cell.temperatures for cell in measured) / sum(cell.readings for cell in measured) if measured else None
 

@@ -3,19 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import asyncpg
 
 from joulegate_core.errors import DatabaseUnavailableError
-from joulegate_core.telemetry import Stream
 from joulegate_db.connect import create_reader_pool, unavailable
 from joulegate_db.evidence import gather
 from joulegate_db.failures import DATABASE_ERRORS, is_permanent
 from joulegate_db.live import MeterState, VehicleState, meter_state, vehicle_state
 from joulegate_db.migrate import require_schema
 from joulegate_db.performance import Performance, performance
-from joulegate_db.sql import query
+from joulegate_db.series import series
 from joulegate_db.windows import Window
 
 POOL_SIZE = 8
@@ -50,25 +49,29 @@ class Reader:
             await require_schema(connection)
 
     async def performance(self, vehicle: str, window: Window) -> Performance | None:
-        """The performance answer for [window.start, window.end), None for a vehicle that was never seen."""
-        async with self._snapshot() as connection:
-            if not await connection.fetchval(query("device_exists"), vehicle, Stream.VEHICLE):
-                return None
+        """The performance answer for [window.start, window.end), None for a vehicle that was never seen nor linked."""
+        async with self.snapshot() as connection:
             evidence = await gather(connection, vehicle, window)
-        return performance(vehicle, window, evidence)
+        return None if evidence is None else performance(vehicle, window, evidence)
+
+    async def series(self, vehicle: str, window: Window, step: timedelta) -> list[Performance] | None:
+        """The same in steps, cut at UTC multiples of `step` (a multiple of 15 minutes)."""
+        async with self.snapshot() as connection:
+            evidence = await gather(connection, vehicle, window)
+        return None if evidence is None else series(vehicle, window, evidence, step)
 
     async def meter(self, device: str, now: datetime) -> MeterState | None:
         """The newest measured state of a meter, None for one that never reported."""
-        async with self._connection() as connection:
+        async with self.snapshot() as connection:
             return await meter_state(connection, device, now)
 
     async def vehicle(self, device: str, now: datetime) -> VehicleState | None:
         """The newest measured state of a vehicle, None for one that never reported."""
-        async with self._connection() as connection:
+        async with self.snapshot() as connection:
             return await vehicle_state(connection, device, now)
 
     @asynccontextmanager
-    async def _snapshot(self) -> AsyncIterator[asyncpg.Connection]:
+    async def snapshot(self) -> AsyncIterator[asyncpg.Connection]:
         """A connection in whose statements the database stands still: parts of an answer fit each other."""
         async with (
             self._connection() as connection,

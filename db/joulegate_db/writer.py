@@ -88,6 +88,7 @@ class Writer:
         vehicles = [m for m in messages if type(m.content) is VehicleReading]
         # always in this order: two gateways never wait for each other in a circle
         async with self._connection.transaction():
+            await self._connection.execute(query("roll_lock_shared"))
             refused += await self._append(METER_TABLES, meters, received_at, tally[Stream.METER])
             refused += await self._append(VEHICLE_TABLES, vehicles, received_at, tally[Stream.VEHICLE])
             marks = self._presence.unmarked(messages, without=refused)

@@ -1,7 +1,9 @@
 """The gateway as a service: builds its parts, runs them, and drains them in order."""
 
 import asyncio
+from collections.abc import Coroutine, Iterable
 from contextlib import AsyncExitStack
+from typing import Any
 
 import stamina
 import structlog
@@ -17,6 +19,7 @@ from joulegate_gateway.inbox import Inbox
 from joulegate_gateway.ledger import Metrics
 from joulegate_gateway.operations import operations_app
 from joulegate_gateway.pipeline import Pipeline
+from joulegate_gateway.roller import run_roller
 from joulegate_gateway.subscriber import Subscriber
 
 log = structlog.get_logger()
@@ -56,7 +59,8 @@ async def run_gateway(settings: Settings, stop: asyncio.Event, *, clock: Clock =
             )
         stack.callback(database.close)
         if await _wait_for_database(database, stop):
-            await _run_parts(subscriber, pipeline, database, stop)
+            upkeep = (database.keep_partitions(), run_roller(settings, clock))
+            await _run_parts(subscriber, pipeline, database, stop, upkeep)
     log.info("gateway_stopped", pending=metrics.ledger.pending)
 
 
@@ -88,16 +92,23 @@ async def _open_database(database: Database) -> None:
                 raise
 
 
-async def _run_parts(subscriber: Subscriber, pipeline: Pipeline, database: Database, stop: asyncio.Event) -> None:
+async def _run_parts(
+    subscriber: Subscriber,
+    pipeline: Pipeline,
+    database: Database,
+    stop: asyncio.Event,
+    upkeep: Iterable[Coroutine[Any, Any, None]],
+) -> None:
+    """Runs the way of a reading, and beside it the `upkeep`, which ends with it."""
     drained = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         settling = group.create_task(pipeline.run(), name="pipeline")
         settling.add_done_callback(lambda _: drained.set())
-        keeping = group.create_task(database.keep_partitions(), name="partitions")
-        deadline = group.create_task(_limit_drain(stop, drained), name="drain-limit")
+        beside = [group.create_task(_limit_drain(stop, drained), name="drain-limit")]
+        beside += [group.create_task(task, name="upkeep") for task in upkeep]
         await subscriber.run(stop, drained=drained)
-        keeping.cancel()
-        deadline.cancel()
+        for task in beside:
+            task.cancel()
         if not settling.done():
             database.close()  # a server that does not answer would hold the cancellation up
             settling.cancel()

@@ -1,6 +1,6 @@
 -- Moves the staged vehicle readings into history and the newest of each device into live. Returns how many were new.
 -- $1 received_at. Rows are locked in the order of their keys, so that two gateways cannot deadlock; of rows with the same
--- key the one that was staged first (the lowest ctid) wins.
+-- key the one that was staged first (the lowest ctid) wins. Late readings mark the closed buckets that they touch.
 with fresh as (
     insert into vehicle_history (ts, kwh, battery_temp, soc, late, device, charge_point)
     select ts, kwh, battery_temp, soc, late, device, charge_point from stage_vehicle order by device, ts, ctid
@@ -26,5 +26,11 @@ registered as (
     insert into devices (device, kind, first_seen)
     select device, 'vehicle', $1 from upserted where is_new
     on conflict (device, kind) do nothing
+),
+marked as (
+    insert into rollup_marks (device, kind, bucket)
+    select distinct device, 'vehicle', date_bin('15 minutes', ts, timestamptz 'epoch')
+    from fresh
+    where ts < (select closed_until from roll_state)
 )
 select count(*) from fresh

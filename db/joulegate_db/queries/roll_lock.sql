@@ -1,0 +1,2 @@
+-- One roller at a time, for as long as its connection lasts.
+select pg_try_advisory_lock(hashtext('joulegate.roller'))

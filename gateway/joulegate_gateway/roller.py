@@ -1,0 +1,67 @@
+"""The roller: closes buckets and keeps the rollups equal to history. Several gateways may run one; one at a time rolls."""
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+
+from joulegate_core.clock import Clock
+from joulegate_core.errors import DatabaseUnavailableError
+from joulegate_core.settings import Settings
+from joulegate_db.connect import ROLLER_SETTINGS, connect
+from joulegate_db.failures import DATABASE_ERRORS, describe
+from joulegate_db.rollups import EnergyDefaults, Rollups
+from joulegate_gateway.watch import Watch
+
+log = structlog.get_logger()
+
+ROUND_SECONDS = 10.0
+"""Late readings are in the rollups at most this much later; until then they are read from history."""
+
+
+def energy_defaults(settings: Settings) -> EnergyDefaults:
+    """What the settings say about energies. A register's last accepted reading is looked for in the clock window + 1 day."""
+    return EnergyDefaults(
+        meter_energy=settings.meter_energy,
+        vehicle_energy=settings.vehicle_energy,
+        max_kw=settings.max_kw,
+        look_back=timedelta(days=settings.max_age_days + 1),
+    )
+
+
+async def run_roller(settings: Settings, clock: Clock) -> None:
+    """Rolls for ever. When the database fails the round is given up, which loses nothing, and begun again."""
+    while True:
+        try:
+            await _roll_on_one_connection(settings, clock)
+        except (*DATABASE_ERRORS, DatabaseUnavailableError) as error:
+            log.warning("roll_interrupted", error=describe(error))
+        await asyncio.sleep(ROUND_SECONDS)
+
+
+async def _roll_on_one_connection(settings: Settings, clock: Clock) -> None:
+    connection = await connect(settings.database_url, ROLLER_SETTINGS)
+    try:
+        rollups = Rollups(connection, energy_defaults(settings))
+        while not await rollups.lock():  # noqa: ASYNC110 - another gateway rolls; when it goes, its lock goes
+            await asyncio.sleep(ROUND_SECONDS)
+        if await rollups.declare_defaults():
+            log.warning("rollups_begin_anew", reason="the energy settings changed")
+        watch = Watch(connection, settings, clock)
+        while True:
+            await _round(rollups, watch, clock)
+            await asyncio.sleep(ROUND_SECONDS)
+    finally:
+        connection.terminate()
+
+
+async def _round(rollups: Rollups, watch: Watch, clock: Clock) -> None:
+    rolled = False
+    async for step in rollups.roll(clock()):
+        rolled = True
+        log.info("rolled", since=step.since.isoformat(), until=step.until.isoformat())
+    while marked := await rollups.roll_marked():
+        log.info("rolled_again", buckets=marked)
+    if rolled:
+        await rollups.vacuum()
+    await watch.round()
