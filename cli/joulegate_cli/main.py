@@ -6,7 +6,10 @@ from typing import NoReturn
 import typer
 
 from joulegate_cli.bench.command import app as bench_app
+from joulegate_cli.devices import app as devices_app
+from joulegate_cli.links import app as links_app
 from joulegate_cli.migrate import migrate
+from joulegate_cli.rollup import app as rollup_app
 from joulegate_cli.services import gateway, http
 from joulegate_cli.simulate import simulate
 from joulegate_cli.up.command import up
@@ -22,7 +25,8 @@ app = typer.Typer(
 )
 for command in (up, gateway, http, simulate, migrate):
     app.command()(command)
-app.add_typer(bench_app, name="bench")
+for name, group in (("links", links_app), ("devices", devices_app), ("rollup", rollup_app), ("bench", bench_app)):
+    app.add_typer(group, name=name)
 
 
 def main() -> NoReturn:

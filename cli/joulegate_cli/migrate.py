@@ -21,7 +21,8 @@ def migrate(
 
 async def _migrate(settings: Settings) -> None:
     from joulegate_core.clock import utc_now
-    from joulegate_db.connect import MIGRATION_SETTINGS, connect
+    from joulegate_db.connect import MIGRATION_SETTINGS, connect, unavailable
+    from joulegate_db.failures import DATABASE_ERRORS
     from joulegate_db.migrate import migrate as apply_migrations
     from joulegate_db.partitions import ensure_partitions
 
@@ -32,6 +33,8 @@ async def _migrate(settings: Settings) -> None:
             print(f"applied {migration.version:04d} {migration.name}")
         created = await ensure_partitions(connection, utc_now(), max_age_days=settings.max_age_days)
         print(f"schema is current; {created} partitions created")
+    except DATABASE_ERRORS as error:  # no rights, a lock that is held, a full disk
+        raise unavailable(error) from error
     finally:
         await connection.close()
 

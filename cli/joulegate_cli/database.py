@@ -1,0 +1,32 @@
+"""A connection for a command that changes what people declare."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+
+@asynccontextmanager
+async def declarer() -> AsyncIterator[asyncpg.Connection]:
+    """A connection to JOULEGATE_DATABASE_URL, on a schema that was checked.
+
+    Raises:
+        SettingsError, DatabaseUnavailableError, SchemaMismatchError: said to the user in one line.
+    """
+    from joulegate_core.settings import load_settings
+    from joulegate_db.connect import connect, unavailable
+    from joulegate_db.declarations import DECLARER_SETTINGS
+    from joulegate_db.failures import DATABASE_ERRORS, is_permanent
+    from joulegate_db.migrate import require_schema
+
+    connection = await connect(load_settings(os.environ).database_url, DECLARER_SETTINGS)
+    try:
+        await require_schema(connection)
+        yield connection
+    except DATABASE_ERRORS as error:
+        if is_permanent(error):
+            raise
+        raise unavailable(error) from error
+    finally:
+        connection.terminate()

@@ -1,0 +1,181 @@
+-- Attributes AC anew (DESIGN section 4) for what was touched: $1 buckets, $2 charge points, $3 vehicles ('': none) whose own linked meter's row
+-- changed. Recomputes every vehicle at those charge points, and what nobody there could be given. Returns nothing.
+--
+-- The laterals with `offset 0` keep the planner on one range of an index a device, whatever it thinks of the number of marks: a sequential scan of
+-- a month would be read for a single late reading. A kWh under 1e-100 counts as 0, so that no quotient underflows.
+with touched as materialized (
+    select * from unnest($1::timestamptz[], $2::text[], $3::text[]) as mark (bucket, charge_point, vehicle)
+),
+-- where a pool may have changed: what was touched, and wherever a vehicle was whose own meter came or went
+places as materialized (
+    select bucket, charge_point from touched
+    union
+    select mark.bucket, stay.charge_point
+    from (select distinct bucket, vehicle from touched where vehicle <> '') as mark
+    cross join lateral (
+        select charge_point from vehicle_rollup_15m where device = mark.vehicle and bucket = mark.bucket offset 0
+    ) as stay
+),
+-- whose rows may have changed
+concerned as materialized (
+    select bucket, vehicle from touched where vehicle <> ''
+    union
+    select place.bucket, seen.device
+    from places as place
+    cross join lateral (
+        select device from presence where charge_point = place.charge_point and bucket = place.bucket and kind = 'vehicle' offset 0
+    ) as seen
+),
+own as materialized (
+    select concerned.bucket, concerned.vehicle, stay.*
+    from concerned
+    cross join lateral (
+        select
+            charge_point, case when kwh < 1e-100 then 0 else kwh end as dc, temperatures, readings,
+            resets + glitches + jumps as events
+        from vehicle_rollup_15m
+        where device = concerned.vehicle and bucket = concerned.bucket
+        offset 0
+    ) as stay
+),
+-- a vehicle's row also holds what it was given at its other charge points of the bucket
+all_places as materialized (
+    select bucket, charge_point from places
+    union
+    select bucket, charge_point from own
+),
+members as materialized (
+    select place.bucket, place.charge_point, seen.device as vehicle, stay.dc
+    from all_places as place
+    cross join lateral (
+        select device from presence where charge_point = place.charge_point and bucket = place.bucket and kind = 'vehicle' offset 0
+    ) as seen
+    cross join lateral (
+        select case when kwh < 1e-100 then 0 else kwh end as dc
+        from vehicle_rollup_15m
+        where device = seen.device and bucket = place.bucket and charge_point = place.charge_point
+        offset 0
+    ) as stay
+),
+linked as materialized (
+    select vehicle.bucket, vehicle.vehicle, own_meter.*
+    from (select bucket, vehicle from members union select bucket, vehicle from concerned) as vehicle
+    cross join lateral (
+        select
+            sum(case when kwh < 1e-100 then 0 else kwh end) as ac, sum(readings) as readings,
+            sum(resets + glitches + jumps) as events
+        from meter_rollup_15m
+        where linked_vehicle = vehicle.vehicle and linked_vehicle <> '' and bucket = vehicle.bucket
+        having count(*) > 0
+        offset 0
+    ) as own_meter
+),
+-- a vehicle whose own linked meter reported in the bucket has left all pools
+pools as materialized (
+    select bucket, charge_point, count(*) as vehicles, sum(dc) as dc
+    from members
+    where not exists (select from linked where (linked.bucket, linked.vehicle) = (members.bucket, members.vehicle))
+    group by bucket, charge_point
+),
+pooled as materialized (
+    select place.bucket, place.charge_point, meter.*
+    from all_places as place
+    cross join lateral (
+        select
+            sum(case when kwh < 1e-100 then 0 else kwh end) as ac, sum(readings) as readings,
+            sum(resets + glitches + jumps) as events
+        from (
+            select device from presence where charge_point = place.charge_point and bucket = place.bucket and kind = 'meter' offset 0
+        ) as seen
+        cross join lateral (
+            select kwh, readings, resets, glitches, jumps
+            from meter_rollup_15m
+            where
+                device = seen.device and bucket = place.bucket and charge_point = place.charge_point
+                and linked_vehicle = ''
+            offset 0
+        ) as rollup
+        having count(*) > 0
+        offset 0
+    ) as meter
+),
+parts as (
+    select bucket, vehicle, ac, readings, events, 3 as pairing from linked
+    union all
+    select
+        own.bucket, own.vehicle, pooled.ac * case when pools.dc > 0 then own.dc / pools.dc else 1.0 / pools.vehicles end,
+        pooled.readings, pooled.events, case pools.vehicles when 1 then 2 else 1 end
+    from own
+    join pools using (bucket, charge_point)
+    join pooled using (bucket, charge_point)
+    where not exists (select from linked where (linked.bucket, linked.vehicle) = (own.bucket, own.vehicle))
+),
+received as (
+    select
+        bucket, vehicle, sum(dc) as dc, sum(temperatures) as temperatures, sum(readings) as readings, sum(events) as events
+    from own
+    group by bucket, vehicle
+),
+drawn as (
+    select
+        bucket, vehicle, sum(ac) as ac, sum(readings) as readings, sum(events) as events, min(pairing) as pairing
+    from parts
+    group by bucket, vehicle
+),
+computed as materialized (
+    select
+        bucket, vehicle, drawn.ac, received.dc, coalesce(received.temperatures, 0) as temperatures,
+        coalesce(received.readings, 0) as vehicle_readings, coalesce(drawn.readings, 0) as meter_readings,
+        coalesce(received.events, 0) + coalesce(drawn.events, 0) as events, drawn.pairing
+    from concerned
+    left join received using (bucket, vehicle)
+    left join drawn using (bucket, vehicle)
+    where received.readings > 0 or drawn.readings > 0
+),
+gone as (
+    delete from charging_15m as charging
+    using concerned
+    where
+        charging.vehicle = concerned.vehicle and charging.bucket = concerned.bucket
+        and not exists (select from computed where (computed.bucket, computed.vehicle) = (concerned.bucket, concerned.vehicle))
+),
+stored as (
+    insert into charging_15m (
+        bucket, ac, dc, temperatures, vehicle_readings, meter_readings, events, pairing, paired, vehicle
+    )
+    select
+        bucket, ac, dc, temperatures, vehicle_readings, meter_readings, events, pairing,
+        5 * least(vehicle_readings, meter_readings) >= 4 * greatest(vehicle_readings, meter_readings), vehicle
+    from computed
+    order by vehicle, bucket
+    on conflict (vehicle, bucket) do update
+    set (ac, dc, temperatures, vehicle_readings, meter_readings, events, pairing, paired) = (
+        excluded.ac, excluded.dc, excluded.temperatures, excluded.vehicle_readings, excluded.meter_readings,
+        excluded.events, excluded.pairing, excluded.paired
+    )
+),
+noted as (
+    insert into charging_24h (vehicle)
+    select distinct vehicle from concerned order by vehicle
+    on conflict (vehicle) do update set stale = true where not charging_24h.stale
+),
+unclaimed as materialized (
+    select bucket, charge_point, pooled.ac, pooled.readings
+    from pooled
+    join places using (bucket, charge_point)
+    where not exists (
+        select from pools where (pools.bucket, pools.charge_point) = (pooled.bucket, pooled.charge_point)
+    )
+),
+claimed as (
+    delete from unattributed_15m as unattributed
+    using places
+    where
+        unattributed.bucket = places.bucket and unattributed.charge_point = places.charge_point
+        and not exists (
+            select from unclaimed where (unclaimed.bucket, unclaimed.charge_point) = (places.bucket, places.charge_point)
+        )
+)
+insert into unattributed_15m (bucket, ac, readings, charge_point)
+select bucket, ac, readings, charge_point from unclaimed
+on conflict (bucket, charge_point) do update set (ac, readings) = (excluded.ac, excluded.readings)

@@ -1,0 +1,1 @@
+select stale from charging_state

@@ -1,0 +1,283 @@
+"""Links, declarations, readings and the roller in any order: the answers are those of brute force over what holds in the end."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from msgspec import UNSET
+
+import oracle
+from declarations_support import ROLLUP
+from joulegate_cli.local.postgres import LocalPostgres
+from joulegate_core.telemetry import Stream
+from joulegate_db.devices import Declaration, declare_devices
+from joulegate_db.links import LinkOverlapError, LinkPut, delete_link, put_link
+from joulegate_db.partitions import ensure_partitions
+from joulegate_db.reader import open_reader
+from joulegate_db.rebuild import rebuild
+from joulegate_db.rollups import Rollups
+from joulegate_db.windows import Window
+from joulegate_db.writer import Writer
+from oracle.strategies import BASE, METERS, VEHICLES, fleets, moments, windows
+from test_performance_oracle import TABLES, Case, _alternate, _defaults, _message, check, known
+
+DATABASE = "t_links_oracle"
+SECOND = timedelta(seconds=1)
+
+
+class Put(msgspec.Struct, frozen=True):
+    """Puts a link, which may be refused."""
+
+    link: LinkPut
+
+
+class Delete(msgspec.Struct, frozen=True):
+    """Deletes one of the links that there are."""
+
+    nth: int
+
+
+class Declare(msgspec.Struct, frozen=True):
+    """Declares a device."""
+
+    declaration: Declaration
+
+
+class Roll(msgspec.Struct, frozen=True):
+    """The roller closes and rolls, so many minutes after the strategies' base."""
+
+    minutes: int
+
+
+class Again(msgspec.Struct, frozen=True):
+    """The roller takes the marks."""
+
+
+class Rebuild(msgspec.Struct, frozen=True):
+    """Somebody rebuilds beside the roller."""
+
+    start: datetime
+
+
+class Arrive(msgspec.Struct, frozen=True):
+    """The next part of the readings arrives."""
+
+
+links = st.builds(
+    lambda vehicle, meter, start, length: LinkPut(
+        vehicle, meter, start, None if length is None else start + timedelta(minutes=length)
+    ),
+    st.sampled_from([*VEHICLES, "v-unseen"]),
+    st.sampled_from(METERS),
+    moments,
+    st.sampled_from([None, 1, 15, 22, 60]),
+)
+declarations = st.builds(
+    Declaration,
+    kind=st.sampled_from(Stream),
+    device=st.sampled_from([*METERS, *VEHICLES]),
+    energy=st.sampled_from([UNSET, None, "interval", "register"]),
+    max_kw=st.sampled_from([UNSET, None, 6.0, 2000.0]),
+)
+happenings = st.lists(
+    st.one_of(
+        links.map(Put),
+        links.map(Put),
+        st.builds(Delete, st.integers(0, 9)),
+        declarations.map(Declare),
+        st.builds(Roll, st.integers(-30, 240)),
+        st.just(Again()),
+        moments.map(Rebuild),
+        st.just(Arrive()),
+        st.just(Arrive()),
+    ),
+    min_size=4,
+    max_size=14,
+)
+
+
+class Stage:
+    """One database for all examples, and what must be in it."""
+
+    def __init__(self, url: str, connection: asyncpg.Connection, fleet: oracle.Fleet, writer: Writer) -> None:
+        self._url = url
+        self._connection = connection
+        self._rollups = Rollups(connection, _defaults(fleet))
+        self._fleet = fleet
+        self._writer = writer
+        self._waiting = [_message(point) for pair in _alternate(fleet.meters, fleet.vehicles) for point in pair]
+        self._links: dict[int, oracle.Link] = {}
+        self._energies: dict[Any, Any] = {}
+        self._caps: dict[Any, float] = {}
+
+    async def play(self, script: list[Any]) -> oracle.Fleet:
+        """Lets all of it happen, and the rest of the readings arrive; returns what the oracle is to be asked about."""
+        for link in self._fleet.links:
+            await self.happen(Put(LinkPut(link.vehicle, link.meter, link.valid_from, link.valid_to)))
+        for happening in script:
+            await self.happen(happening)
+        await self._writer.write(self._waiting, BASE)
+        return oracle.Fleet(
+            self._fleet.meters,
+            self._fleet.vehicles,
+            list(self._links.values()),
+            energy_kinds=self._energies,
+            meter_energy=self._fleet.meter_energy,
+            vehicle_energy=self._fleet.vehicle_energy,
+            max_kw=self._fleet.max_kw,
+            max_kw_overrides=self._caps,
+        )
+
+    async def happen(self, happening: Any) -> None:
+        """One of the happenings."""
+        match happening:
+            case Put(link):
+                await self._put(link)
+            case Delete(nth):
+                await self._delete(nth)
+            case Declare(declaration):
+                await self._declare(declaration)
+            case Arrive():
+                await self._writer.write(self._waiting[:12], BASE)
+                del self._waiting[:12]
+            case _:
+                await self._compute(happening)
+
+    async def _compute(self, happening: Any) -> None:
+        match happening:
+            case Roll(minutes):
+                async for _ in self._rollups.roll(BASE + timedelta(minutes=minutes)):
+                    pass
+            case Rebuild(start):
+                async for _ in rebuild(self._connection, Window(start, start + timedelta(minutes=40))):
+                    pass
+            case Again():
+                await self._rollups.roll_marked()
+
+    async def _delete(self, nth: int) -> None:
+        if self._links:
+            number = sorted(self._links)[nth % len(self._links)]
+            assert await delete_link(self._connection, number) is not None
+            del self._links[number]
+
+    async def _put(self, put: LinkPut) -> None:
+        wanted = oracle.Link(put.vehicle, put.meter, put.valid_from, put.valid_to)
+
+        def is_same(link: oracle.Link) -> bool:
+            return (link.vehicle, link.meter, link.valid_from) == (put.vehicle, put.meter, put.valid_from)
+
+        in_the_way = any(link.overlaps(wanted) for link in self._links.values() if not is_same(link))
+        try:
+            link, outcome = await put_link(self._connection, put)
+        except LinkOverlapError:
+            assert in_the_way
+            return
+        assert not in_the_way
+        assert (outcome == "created") == (link.id not in self._links)
+        self._links[link.id] = wanted
+
+    async def _declare(self, declaration: Declaration) -> None:
+        key = (declaration.kind.value, declaration.device)
+        await declare_devices(self._connection, [declaration])
+        changes: list[tuple[Any, dict[Any, Any]]] = [
+            (declaration.energy, self._energies),
+            (declaration.max_kw, self._caps),
+        ]
+        for value, values in changes:
+            if value is None:
+                values.pop(key, None)
+            elif value is not UNSET:
+                values[key] = value
+
+    async def settle(self) -> None:
+        """The roller does all that is left to do, and a rebuild finds the same."""
+        async for _ in self._rollups.roll(BASE + timedelta(hours=3)):
+            pass
+        while await self._rollups.roll_marked():
+            pass
+        rolled = await self._connection.fetch(ROLLUP)
+        async for _ in rebuild(self._connection, Window(BASE - timedelta(hours=1), BASE + timedelta(hours=3))):
+            pass
+        assert await self._connection.fetch(ROLLUP) == rolled
+
+
+class Stand:
+    """One database for all examples, and one event loop to use it from."""
+
+    def __init__(self, url: str, runner: asyncio.Runner) -> None:
+        self._url = url
+        self._runner = runner
+
+    def answers(
+        self, fleet: oracle.Fleet, script: list[Any], spans: list[tuple[datetime, datetime]]
+    ) -> tuple[oracle.Fleet, list[Case]]:
+        """What holds in the end, and the reader's answers then: before the roller has done what is left to do, and after."""
+        return self._runner.run(self._answers(fleet, script, spans))
+
+    async def _answers(
+        self, fleet: oracle.Fleet, script: list[Any], spans: list[tuple[datetime, datetime]]
+    ) -> tuple[oracle.Fleet, list[Case]]:
+        connection = await asyncpg.connect(self._url)
+        writer = await Writer.open(self._url)
+        try:
+            await connection.execute("; ".join(f"delete from {table}" for table in TABLES))
+            await connection.execute("update roll_state set (closed_until, rolled_until) = ('epoch', 'epoch')")
+            await Rollups(connection, _defaults(fleet)).declare_defaults()
+            stage = Stage(self._url, connection, fleet, writer)
+            final = await stage.play(script)
+            cases = await self._ask(spans)
+            await stage.settle()
+            return final, cases + await self._ask(spans)
+        finally:
+            writer.terminate()
+            await connection.close()
+
+    async def _ask(self, spans: list[tuple[datetime, datetime]]) -> list[Case]:
+        async with open_reader(self._url) as reader:
+            return [
+                (device, Window(*span), await reader.performance(device, Window(*span)))
+                for device in VEHICLES
+                for span in spans
+            ]
+
+
+@pytest.fixture(scope="module")
+def stand(postgres_server: LocalPostgres) -> Iterator[Stand]:
+    """A database with partitions for the days that the strategies use."""
+
+    async def create() -> None:
+        maintenance = await asyncpg.connect(postgres_server.url())
+        await maintenance.execute(f"create database {DATABASE} template joulegate_template")
+        await maintenance.close()
+        connection = await asyncpg.connect(postgres_server.url(DATABASE))
+        await ensure_partitions(connection, BASE + timedelta(days=1), max_age_days=1)
+        await connection.close()
+
+    with asyncio.Runner() as runner:
+        runner.run(create())
+        yield Stand(postgres_server.url(DATABASE), runner)
+
+
+@settings(
+    max_examples=30,
+    phases=[Phase.generate],
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(fleet=fleets(), script=happenings, edges=windows())
+def test_the_answer_equals_brute_force_whatever_changes(
+    stand: Stand, fleet: oracle.Fleet, script: list[Any], edges: tuple[datetime, datetime, datetime]
+) -> None:
+    a, _, c = edges
+    final, cases = stand.answers(fleet, script, [(a, c), (BASE, BASE + timedelta(minutes=75))])
+    for device, window, answer in cases:
+        if answer is None:
+            assert not known(final, device)
+        else:
+            check(answer, oracle.performance(final, device, window.start, window.end))
