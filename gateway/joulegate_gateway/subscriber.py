@@ -167,9 +167,9 @@ class Subscriber:
             await drained.wait()
         elif connection.lost.done():
             if connection.taken_over:
-                raise SessionTakenOverError(
-                    f"another client connected to {self._address.endpoint} with the client id "
-                    f"{self._settings.client_id}: give each gateway a JOULEGATE_CLIENT_ID of its own"
+                raise SessionTakenOverError(  # the id itself is not named: whoever knows it can take the session
+                    f"another client connected to {self._address.endpoint} with this gateway's client id: "
+                    "give each gateway a JOULEGATE_CLIENT_ID of its own"
                 )
             log.warning("connection_lost", reason=connection.lost.result())
         else:
