@@ -52,6 +52,20 @@ async def test_a_taken_metrics_port_ends_with_1(launch: Launch) -> None:
     process.assert_one_line(f"127.0.0.1:{port}", "Set JOULEGATE_METRICS_PORT to a free port")
 
 
+async def test_a_migration_without_the_right_to_ends_with_1(
+    launch: Launch, postgres_server: LocalPostgres, db: asyncpg.Connection
+) -> None:
+    name = await db.fetchval("select current_database()")
+    await db.execute("drop table schema_migrations; create role nobody_in_particular login")
+    try:
+        url = postgres_server.url(name).replace("joulegate@", "nobody_in_particular@")
+        process = await launch("migrate", database_url=url)
+        assert await process.end() == (1, "")
+        process.assert_one_line("permission denied", "JOULEGATE_DATABASE_URL")
+    finally:
+        await db.execute("drop role nobody_in_particular")
+
+
 async def test_a_missing_schema_ends_with_1(launch: Launch, postgres_server: LocalPostgres) -> None:
     process = await launch(database_url=postgres_server.url())
     assert await process.end() == (1, "")
@@ -75,7 +89,8 @@ async def test_a_twin_ends_it_with_1(gateway: Gateway, launch: Launch) -> None:
         proxy.last_words = mqtt5.DisconnectPacket(reason_code=taken_over).write()
         async with aiomqtt.Client(hostname="127.0.0.1", port=gateway.broker.port, identifier=gateway.client_id):
             assert await process.end() == (1, "")
-    process.assert_one_line(gateway.client_id, "JOULEGATE_CLIENT_ID")
+    process.assert_one_line("client id", "JOULEGATE_CLIENT_ID")
+    assert not [line for line in process.errors() if gateway.client_id in line]
 
 
 async def test_logs_are_json_and_hold_neither_payloads_nor_passwords(

@@ -14,24 +14,45 @@ from joulegate_http.problems import bad_request
 DEFAULT_WINDOW = timedelta(hours=24)
 LONGEST_WINDOW = timedelta(days=31)
 
+BUCKETS = {"15m": timedelta(minutes=15), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
+MOST_POINTS = 1000
+
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 """No reading is outside, and inside no calculation leaves the calendar."""
 
 EXAMPLE = "2026-05-01T00:00:00Z"
 
+_DIGITS = re.compile(r"[0-9]{1,19}\Z")
 _SPACE_FOR_PLUS = re.compile(r" (?=\d\d:\d\d\Z)")
 
 
-def device_id(value: str) -> str:
+def device_id(value: str, name: str = "An id") -> str:
     """The id, when it obeys the rule of ids.
 
     Raises:
         ProblemError: `bad_id`.
     """
     if not is_valid_id(value):
-        raise bad_request("bad_id", "An id has 1 to 64 characters of A-Z a-z 0-9 . _ : and -.")
+        raise bad_request("bad_id", f"{name} has 1 to 64 characters of A-Z a-z 0-9 . _ : and -.")
     return value
+
+
+def optional_id(query: QueryParams, name: str) -> str | None:
+    """The id that the parameter gives, None when it is not given. Raises as `device_id`."""
+    return device_id(query[name], name) if name in query else None
+
+
+def number(query: QueryParams, name: str, *, default: int, least: int, most: int) -> int:
+    """The whole number that the parameter gives, `default` when it is not given.
+
+    Raises:
+        ProblemError: `bad_number`.
+    """
+    text = query.get(name, str(default))
+    if not _DIGITS.match(text) or not least <= int(text) <= most:
+        raise bad_request("bad_number", f"{name} must be a whole number from {least} to {most}.")
+    return int(text)
 
 
 def require_known(query: QueryParams, known: Collection[str]) -> None:
@@ -67,6 +88,44 @@ def window(query: QueryParams, now: datetime) -> Window:
     return Window(start, end)
 
 
+def bucket(query: QueryParams, window: Window) -> str:
+    """The step of a series: one of `BUCKETS`, by default the finest that gives at most a thousand points.
+
+    Raises:
+        ProblemError: `bad_bucket`, `too_many_points`.
+    """
+    fine = [name for name, step in BUCKETS.items() if window.length / step <= MOST_POINTS]
+    name = query.get("bucket", fine[0])
+    if name not in BUCKETS:
+        raise bad_request("bad_bucket", f"bucket must be one of {', '.join(BUCKETS)}.")
+    if name not in fine:
+        raise bad_request(
+            "too_many_points",
+            f"bucket={name} would give more than {MOST_POINTS} points: take {' or '.join(fine)}, or a shorter window.",
+        )
+    return name
+
+
+def moment(query: QueryParams, name: str) -> datetime | None:
+    """The time that the parameter gives, in UTC, None when it is not given.
+
+    Raises:
+        ProblemError: `bad_time`, `naive_time`, `time_out_of_range`.
+    """
+    return _time(query, name)
+
+
+def in_range(name: str, time: datetime) -> datetime:
+    """The aware time in UTC.
+
+    Raises:
+        ProblemError: `time_out_of_range`.
+    """
+    if not EARLIEST <= time <= LATEST:
+        raise bad_request("time_out_of_range", f"{name} must be between the years {EARLIEST.year} and {LATEST.year}.")
+    return time.astimezone(UTC)
+
+
 def _time(query: QueryParams, name: str) -> datetime | None:
     """The parameter as a time in UTC, None when it is not given."""
     if name not in query:
@@ -83,9 +142,7 @@ def _time(query: QueryParams, name: str) -> datetime | None:
         raise bad_request(
             "naive_time", f"{name} has no offset: add Z for UTC or one such as %2B02:00, as in {EXAMPLE}."
         )
-    if not EARLIEST <= time <= LATEST:
-        raise bad_request("time_out_of_range", f"{name} must be between the years {EARLIEST.year} and {LATEST.year}.")
-    return time.astimezone(UTC)
+    return in_range(name, time)
 
 
 def _text(time: datetime) -> str:

@@ -6,13 +6,14 @@ from urllib.parse import quote
 
 import msgspec
 import structlog
+from msgspec import UNSET, UnsetType
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from joulegate_core.errors import DatabaseUnavailableError, SchemaMismatchError
 from joulegate_db.reader import QueryTimeoutError
-from joulegate_http.schemas import Problem
+from joulegate_http.schemas import Link, Problem
 
 log = structlog.get_logger()
 
@@ -31,14 +32,24 @@ class ProblemError(Exception):
     Args:
         code: stable, for programs: lower case with underscores.
         detail: what is wrong with this request and what to do.
+        link: the link in the way of a change.
     """
 
-    def __init__(self, status: HTTPStatus, code: str, detail: str, *, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: HTTPStatus,
+        code: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        link: Link | UnsetType = UNSET,
+    ) -> None:
         super().__init__(code)
         self.status = status
         self.code = code
         self.detail = detail
         self.headers = dict(headers or {})
+        self.link = link
 
 
 def bad_request(code: str, detail: str) -> ProblemError:
@@ -61,6 +72,7 @@ def problem_response(problem: ProblemError, path: str, request_id: str) -> Respo
         instance=quote(path),
         code=problem.code,
         request_id=request_id,
+        link=problem.link,
     )
     return Response(msgspec.json.encode(body), problem.status, problem.headers, MEDIA_TYPE)
 

@@ -9,6 +9,7 @@ from joulegate_core.asgi import serve
 from joulegate_core.clock import Clock, utc_now
 from joulegate_core.errors import DatabaseUnavailableError
 from joulegate_core.settings import Settings
+from joulegate_db.link_store import open_link_store
 from joulegate_db.reader import Reader, open_reader
 from joulegate_http.app import create_app
 from joulegate_http.metrics import Metrics
@@ -25,8 +26,11 @@ async def run_http(settings: Settings, stop: asyncio.Event, *, clock: Clock = ut
         SchemaMismatchError: the database's schema is not this version's.
         PortTakenError: the HTTP port is in use.
     """
-    async with open_reader(settings.read_database_url or settings.database_url) as reader:
-        app = create_app(reader, clock, Metrics())
+    async with (
+        open_reader(settings.read_database_url or settings.database_url) as reader,
+        open_link_store(settings.database_url) as links,
+    ):
+        app = create_app(reader, clock, Metrics(), links)
         async with serve(app, settings.http_host, settings.http_port, "JOULEGATE_HTTP_PORT"):
             log.info("http_started", host=settings.http_host, port=settings.http_port)
             await _check_schema(reader, stop)

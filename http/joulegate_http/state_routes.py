@@ -1,4 +1,4 @@
-"""The routes under /v1."""
+"""The routes of the current state: one vehicle, one meter."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,22 +9,11 @@ from joulegate_db.reader import Reader
 from joulegate_http import parameters
 from joulegate_http.problems import not_found
 from joulegate_http.respond import json_response
-from joulegate_http.schemas import Meter, Performance, Vehicle, answer
+from joulegate_http.schemas import Meter, Vehicle, answer
 
 
-def api_routes(reader: Reader, clock: Clock) -> list[Route]:
+def state_routes(reader: Reader, clock: Clock) -> list[Route]:
     """The routes that answer from `reader`, at the time that `clock` tells."""
-
-    async def performance(request: Request) -> Response:
-        vehicle = parameters.device_id(request.path_params["vehicle_id"])
-        parameters.require_known(request.query_params, ("from", "to"))
-        window = parameters.window(request.query_params, clock())
-        result = await reader.performance(vehicle, window)
-        if result is None:
-            raise not_found(
-                "vehicle_not_found", "This vehicle was never seen: no reading with its vehicleId was accepted."
-            )
-        return json_response(answer(Performance, result))
 
     async def vehicle(request: Request) -> Response:
         device = parameters.device_id(request.path_params["vehicle_id"])
@@ -43,7 +32,6 @@ def api_routes(reader: Reader, clock: Clock) -> list[Route]:
         return json_response(answer(Meter, state))
 
     return [
-        Route("/v1/analytics/performance/{vehicle_id}", performance),
         Route("/v1/vehicles/{vehicle_id}", vehicle),
         Route("/v1/meters/{meter_id}", meter),
     ]
