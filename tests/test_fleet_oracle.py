@@ -15,12 +15,11 @@ from hypothesis import strategies as st
 
 from joulegate_cli.local.postgres import LocalPostgres
 from joulegate_db.charging import Charging
-from joulegate_db.partitions import ensure_partitions
 from joulegate_db.rollups import Rollups
 from joulegate_db.writer import Writer
 from oracle import Fleet, performance, unattributed_kwh_ac
 from oracle.strategies import BASE, VEHICLES, fleets
-from test_performance_oracle import Step, _alternate, _begin, _defaults, _happen, _message, close, steps
+from oracle_stand import Step, alternate, begin, close, defaults, happen, message, oracle_database, steps
 
 DATABASE = "t_fleet_oracle"
 ROLLED_UNTIL = BASE + timedelta(days=1)
@@ -51,7 +50,7 @@ class Stand:
     ) -> tuple[dict[str, Any], float, dict[str, Any]]:
         connection = await asyncpg.connect(self._url)
         try:
-            await _begin(connection, fleet)
+            await begin(connection, fleet)
             await connection.execute(CLEAR)
             await self._write(connection, fleet, happenings)
             found = {row["vehicle"]: row for row in await connection.fetch(SUMS, *span)}
@@ -61,16 +60,16 @@ class Stand:
             await connection.close()
 
     async def _write(self, connection: asyncpg.Connection, fleet: Fleet, happenings: list[Step]) -> None:
-        rollups, charging = Rollups(connection, _defaults(fleet)), Charging(connection)
+        rollups, charging = Rollups(connection, defaults(fleet)), Charging(connection)
         assert await rollups.lock()
         await rollups.declare_defaults()
         writer = await Writer.open(self._url)
-        messages = [_message(point) for pair in _alternate(fleet.meters, fleet.vehicles) for point in pair]
+        messages = [message(point) for pair in alternate(fleet.meters, fleet.vehicles) for point in pair]
         size = -(-len(messages) // len(happenings)) or 1
         try:
             for number, step in enumerate(happenings):
                 await writer.write(messages[number * size : (number + 1) * size], BASE)
-                await _happen(rollups, step)
+                await happen(rollups, step)
                 if step.does != "nothing":
                     await settle(charging)
         finally:
@@ -91,19 +90,9 @@ async def settle(charging: Charging) -> None:
 
 @pytest.fixture(scope="module")
 def stand(postgres_server: LocalPostgres) -> Iterator[Stand]:
-    """A database with partitions for the days that the strategies use."""
-
-    async def create() -> None:
-        maintenance = await asyncpg.connect(postgres_server.url())
-        await maintenance.execute(f"create database {DATABASE} template joulegate_template")
-        await maintenance.close()
-        connection = await asyncpg.connect(postgres_server.url(DATABASE))
-        await ensure_partitions(connection, BASE + timedelta(days=1), max_age_days=1)
-        await connection.close()
-
-    with asyncio.Runner() as runner:
-        runner.run(create())
-        yield Stand(postgres_server.url(DATABASE), runner)
+    """One for all examples."""
+    with oracle_database(postgres_server, DATABASE) as (url, runner):
+        yield Stand(url, runner)
 
 
 def check(fleet: Fleet, vehicle: str, row: Any, span: Span) -> None:

@@ -18,14 +18,14 @@ from joulegate_cli.local.postgres import LocalPostgres
 from joulegate_core.telemetry import Stream
 from joulegate_db.devices import Declaration, declare_devices
 from joulegate_db.links import LinkOverlapError, LinkPut, delete_link, put_link
-from joulegate_db.partitions import ensure_partitions
 from joulegate_db.reader import open_reader
 from joulegate_db.rebuild import rebuild
 from joulegate_db.rollups import Rollups
 from joulegate_db.windows import Window
 from joulegate_db.writer import Writer
 from oracle.strategies import BASE, METERS, VEHICLES, fleets, moments, windows
-from test_performance_oracle import TABLES, Case, _alternate, _defaults, _message, check, known
+from oracle_stand import TABLES, alternate, defaults, message, oracle_database
+from test_performance_oracle import Case, check, known
 
 DATABASE = "t_links_oracle"
 SECOND = timedelta(seconds=1)
@@ -108,10 +108,10 @@ class Stage:
     def __init__(self, url: str, connection: asyncpg.Connection, fleet: oracle.Fleet, writer: Writer) -> None:
         self._url = url
         self._connection = connection
-        self._rollups = Rollups(connection, _defaults(fleet))
+        self._rollups = Rollups(connection, defaults(fleet))
         self._fleet = fleet
         self._writer = writer
-        self._waiting = [_message(point) for pair in _alternate(fleet.meters, fleet.vehicles) for point in pair]
+        self._waiting = [message(point) for pair in alternate(fleet.meters, fleet.vehicles) for point in pair]
         self._links: dict[int, oracle.Link] = {}
         self._energies: dict[Any, Any] = {}
         self._caps: dict[Any, float] = {}
@@ -228,7 +228,7 @@ class Stand:
         try:
             await connection.execute("; ".join(f"delete from {table}" for table in TABLES))
             await connection.execute("update roll_state set (closed_until, rolled_until) = ('epoch', 'epoch')")
-            await Rollups(connection, _defaults(fleet)).declare_defaults()
+            await Rollups(connection, defaults(fleet)).declare_defaults()
             stage = Stage(self._url, connection, fleet, writer)
             final = await stage.play(script)
             cases = await self._ask(spans)
@@ -249,19 +249,9 @@ class Stand:
 
 @pytest.fixture(scope="module")
 def stand(postgres_server: LocalPostgres) -> Iterator[Stand]:
-    """A database with partitions for the days that the strategies use."""
-
-    async def create() -> None:
-        maintenance = await asyncpg.connect(postgres_server.url())
-        await maintenance.execute(f"create database {DATABASE} template joulegate_template")
-        await maintenance.close()
-        connection = await asyncpg.connect(postgres_server.url(DATABASE))
-        await ensure_partitions(connection, BASE + timedelta(days=1), max_age_days=1)
-        await connection.close()
-
-    with asyncio.Runner() as runner:
-        runner.run(create())
-        yield Stand(postgres_server.url(DATABASE), runner)
+    """One for all examples."""
+    with oracle_database(postgres_server, DATABASE) as (url, runner):
+        yield Stand(url, runner)
 
 
 @settings(

@@ -5,48 +5,25 @@ late readings touched, of the window's edges and of the open tail.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
-from math import isclose
-from typing import Literal, NamedTuple
+from collections.abc import Iterator
+from datetime import datetime
 
 import asyncpg
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 
 from joulegate_cli.local.postgres import LocalPostgres
-from joulegate_core.telemetry import Message, MeterReading, Stream, VehicleReading
-from joulegate_db.partitions import ensure_partitions
 from joulegate_db.performance import Performance
 from joulegate_db.reader import open_reader
-from joulegate_db.rollups import EnergyDefaults, Rollups
+from joulegate_db.rollups import Rollups
 from joulegate_db.windows import Window
 from joulegate_db.writer import Writer
-from oracle import Answer, Fleet, Point, VehiclePoint, performance
+from oracle import Answer, Fleet, performance
 from oracle.strategies import BASE, VEHICLES, fleets, windows
+from oracle_stand import Step, alternate, begin, close, defaults, happen, message, oracle_database, steps
 
 DATABASE = "t_performance_oracle"
-TABLES = (
-    "meter_history", "vehicle_history", "meter_live", "vehicle_live", "devices", "presence", "links",
-    "meter_rollup_15m", "vehicle_rollup_15m", "register_baselines", "rollup_marks",
-)  # fmt: skip
-
 Case = tuple[str, Window, Performance | None]
-
-
-class Step(NamedTuple):
-    """What happens after a batch of readings: nothing, or the roller at `minutes` after the strategies' base."""
-
-    does: Literal["nothing", "roll", "roll_marked"]
-    minutes: int
-
-
-steps = st.lists(
-    st.builds(Step, st.sampled_from(["nothing", "roll", "roll", "roll_marked"]), st.integers(-30, 240)),
-    min_size=1,
-    max_size=5,
-)
 
 
 class Stand:
@@ -65,7 +42,7 @@ class Stand:
     ) -> list[Case]:
         connection = await asyncpg.connect(self._url)
         try:
-            await _begin(connection, fleet)
+            await begin(connection, fleet)
             await self._write(connection, fleet, happenings)
         finally:
             await connection.close()
@@ -77,81 +54,25 @@ class Stand:
             ]
 
     async def _write(self, connection: asyncpg.Connection, fleet: Fleet, happenings: list[Step]) -> None:
-        rollups = Rollups(connection, _defaults(fleet))
+        rollups = Rollups(connection, defaults(fleet))
         assert await rollups.lock()
         await rollups.declare_defaults()
         writer = await Writer.open(self._url)
-        messages = [_message(point) for pair in _alternate(fleet.meters, fleet.vehicles) for point in pair]
+        messages = [message(point) for pair in alternate(fleet.meters, fleet.vehicles) for point in pair]
         size = -(-len(messages) // len(happenings)) or 1
         try:
             for number, step in enumerate(happenings):
                 await writer.write(messages[number * size : (number + 1) * size], BASE)
-                await _happen(rollups, step)
+                await happen(rollups, step)
         finally:
             writer.terminate()
 
 
-async def _begin(connection: asyncpg.Connection, fleet: Fleet) -> None:
-    await connection.execute("; ".join(f"delete from {table}" for table in TABLES))
-    await connection.execute("update roll_state set (closed_until, rolled_until) = ('epoch', 'epoch')")
-    await connection.executemany(
-        "insert into links (vehicle, meter, valid) values ($1, $2, tstzrange($3, $4))",
-        [(link.vehicle, link.meter, link.valid_from, link.valid_to) for link in fleet.links],
-    )
-    declared = fleet.energy_kinds.keys() | fleet.max_kw_overrides.keys()
-    await connection.executemany(
-        "insert into devices (kind, device, energy, max_kw) values ($1, $2, $3, $4)",
-        [(*key, fleet.energy_kinds.get(key), fleet.max_kw_overrides.get(key)) for key in declared],
-    )
-
-
-async def _happen(rollups: Rollups, step: Step) -> None:
-    if step.does == "roll":
-        async for _ in rollups.roll(BASE + timedelta(minutes=step.minutes)):
-            pass
-    elif step.does == "roll_marked":
-        await rollups.roll_marked()
-
-
-def _defaults(fleet: Fleet) -> EnergyDefaults:
-    return EnergyDefaults(fleet.meter_energy, fleet.vehicle_energy, fleet.max_kw, fleet.lookback)
-
-
-def _alternate(meters: Sequence[Point], vehicles: Sequence[Point]) -> Iterator[list[Point]]:
-    for index in range(max(len(meters), len(vehicles))):
-        yield [*meters[index : index + 1], *vehicles[index : index + 1]]
-
-
-def _message(point: Point) -> Message:
-    place = (point.device, point.charge_point, point.ts, point.kwh)
-    if isinstance(point, VehiclePoint):
-        reading = VehicleReading(*place, soc=50.0, battery_temp=point.battery_temp, late=False)
-        return Message(Stream.VEHICLE, "t", b"", reading)
-    return Message(Stream.METER, "t", b"", MeterReading(*place, voltage=230.0, late=False))
-
-
 @pytest.fixture(scope="module")
 def stand(postgres_server: LocalPostgres) -> Iterator[Stand]:
-    """A database with partitions for the days that the strategies use."""
-
-    async def create() -> None:
-        maintenance = await asyncpg.connect(postgres_server.url())
-        await maintenance.execute(f"create database {DATABASE} template joulegate_template")
-        await maintenance.close()
-        connection = await asyncpg.connect(postgres_server.url(DATABASE))
-        await ensure_partitions(connection, BASE + timedelta(days=1), max_age_days=1)
-        await connection.close()
-
-    with asyncio.Runner() as runner:
-        runner.run(create())
-        yield Stand(postgres_server.url(DATABASE), runner)
-
-
-def close(one: float | None, other: float | None) -> bool:
-    """Equal but for rounding; None equals None only."""
-    if one is None or other is None:
-        return one is other
-    return isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
+    """One for all examples."""
+    with oracle_database(postgres_server, DATABASE) as (url, runner):
+        yield Stand(url, runner)
 
 
 def status_is_clear(expected: Answer) -> bool:

@@ -87,29 +87,6 @@ create index rollup_marks_by_device on rollup_marks (device, kind);
 create index meter_history_by_time on meter_history using brin (ts) with (pages_per_range = 16, autosummarize = on);
 create index vehicle_history_by_time on vehicle_history using brin (ts) with (pages_per_range = 16, autosummarize = on);
 
-create or replace function ensure_partitions(first_day date, last_day date) returns integer
-language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
-declare
-    parent text;
-    day date;
-    created integer := 0;
-begin
-    perform pg_advisory_xact_lock(hashtext('joulegate.partitions'));
-    foreach parent in array array['meter_history', 'vehicle_history'] loop
-        for day in select generate_series(first_day, last_day, interval '1 day')::date loop
-            created := created + public.ensure_partition(parent, to_char(day, 'YYYYMMDD'), day, day + 1);
-        end loop;
-    end loop;
-    foreach parent in array array['meter_rollup_15m', 'vehicle_rollup_15m'] loop
-        for day in select generate_series(date_trunc('month', first_day), last_day, interval '1 month')::date loop
-            created := created
-                + public.ensure_partition(parent, to_char(day, 'YYYYMM'), day, (day + interval '1 month')::date);
-        end loop;
-    end loop;
-    return created;
-end
-$$;
-
 -- Creates one partition for [first_day, next_day), UTC, when it is missing; returns how many were made.
 create function ensure_partition(parent text, suffix text, first_day date, next_day date) returns integer
 language plpgsql set search_path = pg_catalog, public, pg_temp as $$
@@ -250,7 +227,7 @@ language sql stable as $$
     ) as summed
 $$;
 
--- As above, for all tables that are partitioned by month.
+-- As before, and the tables that are partitioned by month.
 create or replace function ensure_partitions(first_day date, last_day date) returns integer
 language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
 declare
