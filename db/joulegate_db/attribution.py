@@ -1,6 +1,6 @@
 """Whose AC it is (DESIGN section 4), and sums over what is attributed. Pure functions over the evidence."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from math import fsum, isfinite
 from typing import Literal
@@ -47,29 +47,31 @@ def attribute(evidence: Evidence) -> list[Part]:
     """The vehicle's part of every meter cell: all of a linked meter's; of a pool's, in proportion to the DC that each
     vehicle there received, equally when none did; none in buckets in which its own linked meter reported."""
     parts = [Part(cell, cell.kwh, "link") for cell in evidence.linked]
-    own_dc = {(cell.charge_point, cell.bucket): cell.bucket_kwh for cell in evidence.own}
-    pools = _pools(evidence)
+    shares = _shares(evidence)
     for cell in evidence.pooled:
-        if cell.bucket in evidence.own_meter:
-            continue
-        place = (cell.charge_point, cell.bucket)
-        others = pools.get(place, [])
-        parts.append(Part(cell, cell.kwh * _share(own_dc[place], others), "shared" if others else "exclusive"))
+        if cell.bucket not in evidence.own_meter:
+            share, pairing = shares[cell.charge_point, cell.bucket]
+            parts.append(Part(cell, cell.kwh * share, pairing))
     return parts
 
 
-def _pools(evidence: Evidence) -> Mapping[Place, list[float]]:
-    """The DC of each other vehicle in the pool of a place: those whose own linked meter reported have left it."""
-    pools: dict[Place, list[float]] = {}
+def _shares(evidence: Evidence) -> dict[Place, tuple[float, Pairing]]:
+    """The vehicle's share of each pool that it may be in. Vehicles whose own linked meter reported have left it."""
+    others: dict[Place, list[float]] = {(cell.charge_point, cell.bucket): [] for cell in evidence.own}
     for cell in evidence.sharers:
         if (cell.device, cell.bucket) not in evidence.others_meter:
-            pools.setdefault((cell.charge_point, cell.bucket), []).append(cell.bucket_kwh)
-    return pools
+            others[cell.charge_point, cell.bucket].append(cell.bucket_kwh)
+    return {
+        (cell.charge_point, cell.bucket): _share(cell.bucket_kwh, others[cell.charge_point, cell.bucket])
+        for cell in evidence.own
+    }
 
 
-def _share(own_dc: float, others_dc: list[float]) -> float:
+def _share(own_dc: float, others_dc: list[float]) -> tuple[float, Pairing]:
+    if not others_dc:
+        return 1.0, "exclusive"
     total = fsum((own_dc, *others_dc))
-    return own_dc / total if total else 1 / (1 + len(others_dc))
+    return own_dc / total if total else 1 / (1 + len(others_dc)), "shared"
 
 
 def sums(own: Iterable[Cell], parts: Iterable[Part]) -> Sums:

@@ -22,7 +22,7 @@ class Stay(msgspec.Struct, frozen=True):
     window: Window
 
 
-class Cell(msgspec.Struct, frozen=True, kw_only=True):
+class Cell(msgspec.Struct, frozen=True, gc=False):
     """A device's readings at one place: a charge point in a bucket. `bucket_...` is of the whole bucket; all else of the stay.
 
     `linked_vehicle`: a meter's readings under a link stand apart from those without (empty). Energies in kWh;
@@ -32,17 +32,17 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
     device: str
     charge_point: str
+    linked_vehicle: str
     bucket: datetime
     bucket_kwh: float
     bucket_readings: int
     readings: int
     kwh: float
     late: int
-    linked_vehicle: str = ""
-    resets: int = 0
-    glitches: int = 0
-    jumps: int = 0
-    recovered: int = 0
+    resets: int
+    glitches: int
+    jumps: int
+    recovered: int
     temperatures: float = 0.0
     gap: float = 0.0
     first_ts: datetime | None = None
@@ -73,7 +73,8 @@ async def read_cells(
         max(part.end for part in bounds),
     )
     for row in rows:
-        cells[row[0]].append(_cell(row))
+        stay, *values = row  # in the order of Cell's fields
+        cells[stay].append(Cell(*values))
     return await _with_registers(connection, stream, stays, raw, cells, views)
 
 
@@ -97,12 +98,6 @@ def _ranges(stays: Sequence[Stay], parts: Sequence[tuple[int, Window]]) -> tuple
         [part.start for _, part in parts],
         [part.end for _, part in parts],
     )
-
-
-def _cell(row: asyncpg.Record) -> Cell:
-    fields = dict(row)
-    del fields["stay"]
-    return Cell(**fields)
 
 
 async def _with_registers(

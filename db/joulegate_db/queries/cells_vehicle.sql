@@ -5,7 +5,7 @@
 -- `gap`: seconds without readings between readings of the bucket that lie inside; a distance d counts d - 60 s when d > 90 s.
 (
     select
-        span.stay, span.device, rollup.charge_point, rollup.bucket, rollup.kwh as bucket_kwh,
+        span.stay, span.device, rollup.charge_point, '' as linked_vehicle, rollup.bucket, rollup.kwh as bucket_kwh,
         rollup.readings as bucket_readings, rollup.readings, rollup.kwh, rollup.late,
         rollup.resets, rollup.glitches, rollup.jumps, rollup.recovered, rollup.temperatures, rollup.gap, rollup.first_ts, rollup.last_ts
     from unnest($1::int[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[])
@@ -21,7 +21,7 @@
 union all
 (
     select
-        span.stay, span.device, cell.charge_point, cell.bucket, cell.bucket_kwh, cell.bucket_readings, cell.readings, cell.kwh, cell.late,
+        span.stay, span.device, cell.charge_point, '', cell.bucket, cell.bucket_kwh, cell.bucket_readings, cell.readings, cell.kwh, cell.late,
         0, 0, 0, 0, cell.temperatures, cell.gap, cell.first_ts, cell.last_ts
     from unnest(
         $6::int[], $7::text[], $8::text[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[]
