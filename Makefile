@@ -43,5 +43,7 @@ lock: install ## resolve the dependencies again, with hashes and without hosts
 	scripts/lock $(BIN)
 
 clean: ## remove everything that make and joulegate created here
+	@if [ -e .joulegate/processes.jsonl ] && ! flock -n .joulegate/processes.jsonl true; then \
+		echo "joulegate up is running here: stop it first (Ctrl-C), or its data would be deleted under it" >&2; exit 1; fi
 	rm -rf $(VENV) .joulegate .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

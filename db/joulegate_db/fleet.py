@@ -117,7 +117,7 @@ async def fleet_answer(
     return FleetAnswer(
         requested=asked,
         window=window,
-        note=window_note(asked, window, until),
+        note=window_note(asked, window, until, measured=row["ac"] is not None or row["dc"] is not None),
         total_kwh_consumed_ac=row["ac"],
         total_kwh_delivered_dc=row["dc"],
         unattributed_kwh_ac=unattributed,

@@ -12,6 +12,10 @@ NOTHING_ROLLED = (
 )
 AFTER_ROLLED = "The window begins after the last rolled bucket ({until}): ask for an earlier one."
 WIDENED = "The fleet's answer is made of whole 15-minute buckets: the window was widened to their edges."
+NOTHING_MEASURED = (
+    "Nothing was measured in the window: a quarter of an hour is summed two minutes after its end, "
+    "so a fleet that has just begun has no sums for up to 17 minutes."
+)
 CUT = "The window was cut at the last rolled bucket ({until})."
 
 SHARED = " Its AC is its part of a charge point that several vehicles share: link its meter to be sure."
@@ -22,20 +26,20 @@ BY_STATUS: dict[Status, str] = {
 }
 
 
-def window_note(asked: Window, taken: Window, until: datetime) -> str | None:
-    """Why `taken` differs from `asked`, None when it does not. `until`: the end of what is rolled."""
+def window_note(asked: Window, taken: Window, until: datetime, *, measured: bool) -> str | None:
+    """Why `taken` differs from `asked`, and why there are no sums; None when neither is so. `until`: the end of what is rolled."""
     if until == EPOCH:
         return NOTHING_ROLLED
-    if asked == taken:
-        return None
     text = until.isoformat().replace("+00:00", "Z")
     if taken.start >= taken.end:
         return AFTER_ROLLED.format(until=text)
     wide = asked.in_whole_buckets()
     notes = [WIDENED] if wide != asked else []
+    if not measured:
+        notes.append(NOTHING_MEASURED)
     if taken.end < wide.end:
         notes.append(CUT.format(until=text))
-    return " ".join(notes)
+    return " ".join(notes) or None
 
 
 def worst_reason(status: Status, ratio: float, pairing: Pairing) -> str:

@@ -13,7 +13,9 @@ CHARGE_POINT, METER, VEHICLE = "cp-x", "m-x", "v-x"
 NOW = "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
 
 
-async def guide(http_endpoint: Endpoint, gateway: Endpoint, broker: LocalBroker, vehicle: str | None) -> list[str]:
+async def guide(
+    http_endpoint: Endpoint, gateway: Endpoint, broker: LocalBroker, vehicle: str | None, database_url: str
+) -> list[str]:
     """The lines to print once everything runs. `vehicle`: one that has an answer, None without a simulated fleet."""
     ask = f"curl {http_endpoint.url}{PERFORMANCE_PATH}"
     lines = ["", *await _pages(http_endpoint), f"  {'gateway':<10} {gateway.url}/metrics", ""]
@@ -26,6 +28,12 @@ async def guide(http_endpoint: Endpoint, gateway: Endpoint, broker: LocalBroker,
     lines += publish_commands(broker)
     # one bare curl line, whatever the mode: scripts look for it
     lines += ["sleep 1", f"{ask}{VEHICLE}", ""] if vehicle is None else [f"sleep 1; {ask}{VEHICLE}", ""]
+    lines += [
+        "For psql, and for joulegate's own commands (links, devices, rollup, migrate) in another terminal:",
+        "",
+        f"export JOULEGATE_DATABASE_URL='{database_url}'",
+        "",
+    ]
     if shutil.which("mosquitto_pub") is None:
         lines += ["(mosquitto_pub is not installed here: it comes with mosquitto-clients; any MQTT client will do)", ""]
     return lines

@@ -59,7 +59,7 @@ async def _work(stack: Stack, supervisor: Supervisor, *, max_age_days: int) -> N
     began = time.monotonic()
     await _start(stack, supervisor, max_age_days=max_age_days)
     vehicle = await _show_first_answers(stack) if stack.devices else None
-    for line in await guide(stack.http, stack.gateway, stack.broker, vehicle):
+    for line in await guide(stack.http, stack.gateway, stack.broker, vehicle, stack.postgres.url(DATABASE)):
         say(line)
     note(f"ready after {time.monotonic() - began:.0f} s; Ctrl-C stops everything")
     await _report(stack)
