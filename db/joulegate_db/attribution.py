@@ -1,4 +1,4 @@
-"""Whose AC it is (DESIGN section 4), and sums over what is attributed. Pure functions over the evidence."""
+"""Whose AC it is (docs/energy.md), and sums over what is attributed. Pure functions over the evidence."""
 
 from collections.abc import Iterable
 from datetime import datetime

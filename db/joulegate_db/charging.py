@@ -1,4 +1,4 @@
-"""Attribution kept in a table: whose AC it was (DESIGN section 4), by vehicle and 15-minute bucket, and the sums of the last 24 h.
+"""Attribution kept in a table: whose AC it was (docs/energy.md), by vehicle and 15-minute bucket, and the sums of the last 24 h.
 
 Triggers leave a mark in the transaction of whatever changes a rollup. Marks are taken and attributed in one transaction
 here: after a crash at any point either the marks are still there or the rows are right.

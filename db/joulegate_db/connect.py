@@ -1,11 +1,16 @@
 """Connections and pools, with the session settings that each role needs."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import asyncpg
 
 from joulegate_core.errors import DatabaseUnavailableError
 from joulegate_db.failures import describe
 
 CONNECT_TIMEOUT_SECONDS = 10.0
+POOL_CLOSE_SECONDS = 3.0
 
 WRITER_SETTINGS = {
     "application_name": "joulegate-gateway",
@@ -52,16 +57,28 @@ async def connect(url: str, settings: dict[str, str]) -> asyncpg.Connection:
         raise unavailable(error) from error
 
 
-def create_reader_pool(url: str, *, size: int) -> asyncpg.Pool:
-    """A pool for the HTTP sidecar; it is opened by `async with` and connects when it is first used."""
-    return asyncpg.create_pool(
+@asynccontextmanager
+async def open_pool(
+    url: str, settings: dict[str, str], *, size: int, command_timeout: float
+) -> AsyncIterator[asyncpg.Pool]:
+    """A pool for the length of the block; it connects when it is first used. Connections that do not let go are dropped."""
+    pool = asyncpg.create_pool(
         url,
         min_size=0,
         max_size=size,
         timeout=CONNECT_TIMEOUT_SECONDS,
-        command_timeout=15,
-        server_settings=READER_SETTINGS,
+        command_timeout=command_timeout,
+        server_settings=settings,
     )
+    await pool
+    try:
+        yield pool
+    finally:
+        try:
+            async with asyncio.timeout(POOL_CLOSE_SECONDS):
+                await pool.close()
+        except TimeoutError:
+            pool.terminate()
 
 
 def unavailable(error: BaseException) -> DatabaseUnavailableError:

@@ -1,6 +1,6 @@
 """What is known about one vehicle and a window, summed by place: a charge point in a bucket.
 
-The way (DESIGN section 4): the vehicle's own readings, hence where it was; presence, hence who else was there; links, which take meters
+The way (docs/energy.md): the vehicle's own readings, hence where it was; presence, hence who else was there; links, which take meters
 and vehicles out of a charge point's pool; then what those measured. All statements belong in one snapshot.
 """
 

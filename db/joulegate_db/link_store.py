@@ -1,12 +1,11 @@
 """Links for the HTTP sidecar: a small pool on the database that takes writes, which a reader's may not be."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import asyncpg
 
-from joulegate_db.connect import CONNECT_TIMEOUT_SECONDS, unavailable
+from joulegate_db.connect import open_pool, unavailable
 from joulegate_db.declarations import DECLARER_SETTINGS
 from joulegate_db.failures import DATABASE_ERRORS, is_permanent
 from joulegate_db.links import Link, LinkFilter, LinkPut, Outcome, delete_link, get_link, links_page, put_link
@@ -16,7 +15,7 @@ POOL_SIZE = 2
 """Changes go one at a time anyway; the other connection looks meanwhile."""
 
 ACQUIRE_SECONDS = 5.0
-CLOSE_SECONDS = 3.0
+COMMAND_SECONDS = 40.0
 
 SETTINGS = DECLARER_SETTINGS | {
     "application_name": "joulegate-http-links",
@@ -75,24 +74,5 @@ class LinkStore:
 @asynccontextmanager
 async def open_link_store(url: str) -> AsyncIterator[LinkStore]:
     """A store for the length of the block; it connects when it is first used."""
-    pool = asyncpg.create_pool(
-        url,
-        min_size=0,
-        max_size=POOL_SIZE,
-        timeout=CONNECT_TIMEOUT_SECONDS,
-        command_timeout=40,
-        server_settings=SETTINGS,
-    )
-    await pool
-    try:
+    async with open_pool(url, SETTINGS, size=POOL_SIZE, command_timeout=COMMAND_SECONDS) as pool:
         yield LinkStore(pool)
-    finally:
-        await _close(pool)
-
-
-async def _close(pool: asyncpg.Pool) -> None:
-    try:
-        async with asyncio.timeout(CLOSE_SECONDS):
-            await pool.close()
-    except TimeoutError:
-        pool.terminate()

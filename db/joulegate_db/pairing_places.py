@@ -1,4 +1,4 @@
-"""Which meter a vehicle's AC is taken from at present, and whether that can be judged (the rules of DESIGN section 4, by bucket)."""
+"""Which meter a vehicle's AC is taken from at present, and whether that can be judged (the rules of docs/energy.md, by bucket)."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping

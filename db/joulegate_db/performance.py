@@ -1,6 +1,6 @@
 """The performance answer: how much AC a vehicle's charging drew, how much DC reached it, and how far that can be trusted.
 
-Pure functions over the evidence. The rules are those of DESIGN section 4; docs/energy.md works examples.
+Pure functions over the evidence. The rules are those of docs/energy.md, with worked examples.
 """
 
 from collections.abc import Iterable

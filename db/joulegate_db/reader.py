@@ -1,6 +1,5 @@
 """The reader: answers from the database, each from one snapshot, over a pool of read-only connections."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -8,7 +7,7 @@ from datetime import datetime, timedelta
 import asyncpg
 
 from joulegate_core.errors import DatabaseUnavailableError
-from joulegate_db.connect import create_reader_pool, unavailable
+from joulegate_db.connect import READER_SETTINGS, open_pool, unavailable
 from joulegate_db.evidence import gather
 from joulegate_db.failures import DATABASE_ERRORS, is_permanent
 from joulegate_db.live import MeterState, VehicleState, meter_state, vehicle_state
@@ -23,7 +22,8 @@ POOL_SIZE = 8
 ACQUIRE_SECONDS = 5.0
 """How long a question waits for a connection, a new one included; then the database is busy or out of reach."""
 
-CLOSE_SECONDS = 3.0
+COMMAND_SECONDS = 15.0
+"""Longer than the session's statement timeout: it ends a wait for a server that no longer answers."""
 
 
 class QueryTimeoutError(DatabaseUnavailableError):
@@ -104,18 +104,5 @@ async def open_reader(url: str, *, size: int = POOL_SIZE) -> AsyncIterator[Reade
         url: PostgreSQL URL.
         size: the most connections at a time.
     """
-    pool = create_reader_pool(url, size=size)
-    await pool
-    try:
+    async with open_pool(url, READER_SETTINGS, size=size, command_timeout=COMMAND_SECONDS) as pool:
         yield Reader(pool)
-    finally:
-        await _close(pool)
-
-
-async def _close(pool: asyncpg.Pool) -> None:
-    """Closes connections in order; those that do not let go in time are dropped."""
-    try:
-        async with asyncio.timeout(CLOSE_SECONDS):
-            await pool.close()
-    except TimeoutError:
-        pool.terminate()

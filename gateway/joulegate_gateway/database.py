@@ -33,11 +33,6 @@ class Database:
         self._writer: Writer | None = None
         self._opening = asyncio.Lock()
 
-    @property
-    def is_open(self) -> bool:
-        """True while the writer's connection stands."""
-        return self._writer is not None and not self._writer.is_closed
-
     async def writer(self) -> Writer:
         """The writer; a new connection when the old one is gone.
 

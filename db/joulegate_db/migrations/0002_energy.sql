@@ -13,7 +13,7 @@ create table links (
 );
 create index links_by_vehicle on links (vehicle);
 
--- Rollups are derived: a pure function of history and of what is declared about the devices. Energies in kWh, by DESIGN section 5.
+-- Rollups are derived: a pure function of history and of what is declared about the devices. Energies in kWh, by docs/energy.md.
 -- Everything an answer needs is in the primary key's index. Partitioned by month, because they are kept for years.
 create table meter_rollup_15m (
     bucket timestamptz not null,
@@ -107,7 +107,7 @@ $$;
 
 -- Charging: whose AC it was, by vehicle and 15-minute bucket ------------------------------------------------------------
 
--- One row for every vehicle and bucket in which it reported or AC was attributed to it (DESIGN section 4). Derived from the rollups alone.
+-- One row for every vehicle and bucket in which it reported or AC was attributed to it (docs/energy.md). Derived from the rollups alone.
 -- Energies in kWh; less than 1e-100 counts as 0, so that no quotient under- or overflows.
 create table charging_15m (
     bucket timestamptz not null,

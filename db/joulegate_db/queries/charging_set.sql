@@ -1,4 +1,4 @@
--- Attributes AC anew (DESIGN section 4) for what was touched: $1 buckets, $2 charge points, $3 vehicles ('': none) whose own linked meter's row
+-- Attributes AC anew (docs/energy.md) for what was touched: $1 buckets, $2 charge points, $3 vehicles ('': none) whose own linked meter's row
 -- changed. Recomputes every vehicle at those charge points, and what nobody there could be given. Returns nothing.
 --
 -- The laterals with `offset 0` keep the planner on one range of an index a device, whatever it thinks of the number of marks: a sequential scan of
