@@ -10,8 +10,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEVICES ?= 200
 PYTEST_ARGS ?=
+CHAOS_ARGS ?=
 
-.PHONY: help install demo test check fmt lock clean
+.PHONY: help install demo test check chaos fmt lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -34,6 +35,9 @@ check: install ## lint, formatting, types, imports, lock files
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	scripts/check-lock $(BIN)
+
+chaos: install ## break everything under load, compare what was acknowledged with what was kept (about five minutes)
+	PYTHONPATH=bench $(BIN)/python -m chaos $(CHAOS_ARGS)
 
 fmt: install ## format and mend what can be mended
 	$(BIN)/ruff check --fix .

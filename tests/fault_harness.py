@@ -1,4 +1,4 @@
-"""What faults are made of: numbered readings, a stream of them, a flood, a proxy that turns into a black hole."""
+"""What faults are made of: numbered readings, a stream of them, a flood."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,6 @@ import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Self
 
 import asyncpg
 import mqtt5
@@ -15,7 +14,7 @@ import pytest
 
 from gateway_harness import Gateway, Json, eventually, http_get, meter, now_ms, publisher
 from joulegate_cli.local.broker import LocalBroker
-from joulegate_cli.local.ports import free_port, is_listening
+from joulegate_cli.local.ports import is_listening
 
 DEVICES = 50
 
@@ -142,74 +141,3 @@ async def until_listening(port: int) -> None:
         return is_listening(port)
 
     await eventually(listens)
-
-
-class Proxy:
-    """Forwards TCP connections to a port on this machine, until they are stalled: then it swallows what both sides send."""
-
-    def __init__(self, target_port: int) -> None:
-        self.port = free_port()
-        self.connections = 0
-        """How many were accepted so far."""
-        self.refusing = False
-        """While true, new connections are accepted and left without an answer."""
-        self.last_words = b""
-        """What a client hears when the target ends its connection."""
-        self._target_port = target_port
-        self._generation = 0
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def stall(self) -> None:
-        """Turns the connections of this moment into black holes; new ones work."""
-        self._generation += 1
-
-    def cut(self) -> None:
-        """Ends the connections of this moment."""
-        for task in self._tasks:
-            task.cancel()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        self.connections += 1
-        generation = -1 if self.refusing else self._generation
-        try:
-            target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
-        except (OSError, asyncio.CancelledError):
-            writer.transport.abort()
-            return
-        try:
-            with contextlib.suppress(OSError, asyncio.CancelledError):
-                await asyncio.gather(
-                    self._pump(reader, target_writer, generation),
-                    self._pump(target_reader, writer, generation, is_answer=True),
-                )
-        finally:
-            for each in (writer, target_writer):
-                each.transport.abort()
-
-    async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, generation: int, *, is_answer: bool = False
-    ) -> None:
-        while data := await reader.read(65536):
-            if generation == self._generation:
-                writer.write(data)
-                await writer.drain()
-        if generation == self._generation:
-            if is_answer:
-                writer.write(self.last_words)
-            writer.close()
-        else:
-            await asyncio.Future()  # the other side's end is swallowed too

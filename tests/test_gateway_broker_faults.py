@@ -9,7 +9,8 @@ import asyncpg
 import mqtt5
 import pytest
 
-from fault_harness import Numbered, Proxy, flood, require_mosquitto, streaming
+from chaos.proxy import Proxy
+from fault_harness import Numbered, flood, require_mosquitto, streaming
 from gateway_harness import Gateway, eventually, meter, publisher
 from joulegate_cli.local.broker import LocalBroker
 from joulegate_cli.local.ports import free_port

@@ -11,7 +11,8 @@ import asyncpg
 import mqtt5
 import pytest
 
-from fault_harness import Proxy
+from chaos.proxy import Proxy
+
 from gateway_harness import Gateway, eventually, meter, now_ms, publisher, vehicle
 from joulegate_cli.local.ports import free_port
 from joulegate_cli.local.postgres import LocalPostgres

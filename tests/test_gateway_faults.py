@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
-from fault_harness import Numbered, Proxy, assert_all_arrived, missing, require_mosquitto, streaming
+from chaos.proxy import Proxy
+from fault_harness import Numbered, assert_all_arrived, missing, require_mosquitto, streaming
 from gateway_harness import Gateway, eventually, meter, now_ms, publisher
 from joulegate_cli.local.broker import LocalBroker
 from joulegate_cli.local.ports import free_port
