@@ -18,9 +18,11 @@ WRITER_SETTINGS = {
     "lock_timeout": "10s",  # a lock held on a table: give up, say so, try again
     "statement_timeout": "60s",
     "idle_in_transaction_session_timeout": "60s",
-    # staging tables carry no statistics; these keep the planner on the primary keys of history
+    # staging tables carry no statistics, and a day's partition is empty when its plans are made: these keep the planner
+    # on the primary keys of history
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
+    "enable_seqscan": "off",
     "jit": "off",
 }
 
