@@ -1,7 +1,9 @@
 """Gateways, brokers and connections that break: every reading is in history once, and what waits stays bounded."""
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiomqtt
@@ -17,6 +19,7 @@ from joulegate_cli.local.ports import free_port
 from joulegate_core.broker import BrokerAddress
 from joulegate_core.errors import BrokerUnavailableError, SessionTakenOverError
 from joulegate_gateway import connection
+from process_harness import launching, until_status
 
 
 @pytest.fixture
@@ -214,3 +217,43 @@ async def test_an_acknowledged_message_does_not_come_again(gateway: Gateway) -> 
         await publish("fleet/cp-1/meter", meter("last"))
     await gateway.settle(1)
     assert (await gateway.ledger())[0] == 1
+
+
+async def test_connections_that_are_reset_leave_no_traceback(
+    broker: LocalBroker, database_url: str, tmp_path: Path
+) -> None:
+    require_mosquitto(broker)
+    async with Proxy(broker.port) as proxy:
+        gateway = Gateway(broker, database_url)
+        async with launching(gateway, tmp_path) as launch:  # a process: uvloop raises where asyncio only warns
+            process = await launch(mqtt_url=f"mqtt://127.0.0.1:{proxy.port}")
+            await until_status(gateway, "/readyz", process)
+            for _ in range(3):
+                proxy.reset()
+                before = await reconnects(gateway)
+
+                async def is_back(before: float = before) -> bool:
+                    return await reconnects(gateway) > before
+
+                await eventually(is_back)
+                await until_status(gateway, "/readyz", process)
+            assert not any("exception" in event for event in process.events())
+        await gateway.close()
+
+
+async def test_a_connection_that_is_kept_costs_little_memory() -> None:
+    tracemalloc.start()
+    kept = [
+        connection.Connection(
+            BrokerAddress("127.0.0.1", 1883),
+            deliver=lambda _connection, _packet: None,
+            gate=asyncio.Event(),
+            client_id="x",
+            receive_maximum=1,
+            session_expiry_seconds=0,
+        )
+        for _ in range(20)
+    ]
+    megabytes = tracemalloc.get_traced_memory()[0] / 1e6
+    tracemalloc.stop()
+    assert megabytes / len(kept) < 1

@@ -26,6 +26,10 @@ KEEP_ALIVE_SECONDS = 30
 CONNECT_TIMEOUT_SECONDS = 10.0
 CLOSE_TIMEOUT_SECONDS = 5.0
 
+BUFFER_BYTES = 4 * MAX_PACKET_BYTES
+"""For what was received and not yet parsed: a packet in part and one read. aiomqtt's own size is 16 MiB, all of it touched before
+it is used again, and unsettled deliveries keep their connection: a database that stalls again and again made it 400 MB."""
+
 Deliver = Callable[["Connection", aiomqtt.PublishPacket], None]
 
 
@@ -61,6 +65,7 @@ class Connection(aiomqtt.Client):
             receive_max=receive_maximum,
             max_packet_size=MAX_PACKET_BYTES,
         )
+        self._buffer_in = type(self._buffer_in)(BUFFER_BYTES)
         self._deliver = deliver
         self._gate = gate
         self._last_packet = time.monotonic()
@@ -120,7 +125,9 @@ class Connection(aiomqtt.Client):
         """Turns everything that a broken connection raises into aiomqtt's own error; uvloop raises RuntimeError."""
         try:
             await super()._send(packet)
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, aiomqtt.ConnectError) as error:
+            if isinstance(packet, mqtt5.DisconnectPacket):
+                return  # nobody is left to be told; aiomqtt would write a traceback into the log
             raise aiomqtt.ConnectError(self._endpoint) from error
 
     async def _receive(self) -> mqtt5.Packet:

@@ -45,3 +45,25 @@ async def reconnects(stand: Stand) -> None:
     end = gateway.memory()[0]
     stand.notes.append(f"{start} MB after {RECONNECTS // 3} reconnects, {end} MB after {RECONNECTS}")
     stand.expect(end - start <= GROWTH_MB, f"memory grew from {start} to {end} MB")
+
+
+@scenario("database so slow that every transaction looks like an outage", rate=4000, devices=20_000)
+async def database_crawls(stand: Stand) -> None:
+    """Six seconds a transaction: the gateway leaves the queue to the broker and comes back, again and again."""
+    gateway = await stand.subscribed()
+    await stand.load(2)
+    async with stand.database() as db:
+        await db.execute(CRAWL)
+        stand.faults["60 s of slow transactions"] += 1
+        await stand.load(60)
+        await db.execute("drop trigger chaos_crawl on meter_history")
+    await stand.recovered(gateway)
+    now, peak = gateway.memory()
+    stand.notes.append(f"{now} MB, peak {peak} MB")
+    stand.expect(peak <= LIMIT_MB, f"peak memory {peak} MB is more than {LIMIT_MB} MB")
+
+
+CRAWL = """
+create function chaos_crawl() returns trigger language plpgsql as $$ begin perform pg_sleep(6); return null; end $$;
+create trigger chaos_crawl after insert on meter_history for each statement execute function chaos_crawl()
+"""
