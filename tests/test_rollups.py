@@ -71,6 +71,19 @@ async def test_a_late_reading_counts_at_once_and_after_the_recomputation(
     assert await db.fetchval(DIFFERENCES) == 0
 
 
+async def test_a_bucket_that_many_batches_touched_is_computed_once(
+    rollups: Rollups, database_url: str, db: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("joulegate_db.rollups.MARKS_A_STEP", 1)
+    await write(database_url, [meter(m, 1.0) for m in range(30)])
+    await roll(rollups, 60)
+    for late in (1.5, 2.5, 20.5, 3.5, 21.5):
+        await write(database_url, [meter(late, 1.0)])
+    assert await db.fetchval("select count(*) from rollup_marks") == 5
+    assert [await rollups.roll_marked() for _ in range(3)] == [1, 1, 0]
+    assert await db.fetchval(DIFFERENCES) == 0
+
+
 async def test_closing_waits_for_a_writer_in_the_middle_of_its_transaction(
     rollups: Rollups, database_url: str, db: asyncpg.Connection
 ) -> None:

@@ -10,7 +10,7 @@ from joulegate_core.errors import DatabaseUnavailableError
 from joulegate_core.settings import Settings
 from joulegate_db.connect import ROLLER_SETTINGS, connect
 from joulegate_db.failures import DATABASE_ERRORS, describe
-from joulegate_db.rollups import EnergyDefaults, Rollups
+from joulegate_db.rollups import MARKS_A_STEP, EnergyDefaults, Rollups
 from joulegate_gateway.watch import Watch
 
 log = structlog.get_logger()
@@ -60,8 +60,11 @@ async def _round(rollups: Rollups, watch: Watch, clock: Clock) -> None:
     async for step in rollups.roll(clock()):
         rolled = True
         log.info("rolled", since=step.since.isoformat(), until=step.until.isoformat())
-    while marked := await rollups.roll_marked():
-        log.info("rolled_again", buckets=marked)
+    marked = MARKS_A_STEP
+    while marked == MARKS_A_STEP:  # what is marked meanwhile waits: a backlog that drains touches the same buckets for long
+        marked = await rollups.roll_marked()
+        if marked:
+            log.info("rolled_again", buckets=marked)
     if rolled:
         await rollups.vacuum()
     await watch.round()

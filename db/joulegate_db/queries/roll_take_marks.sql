@@ -1,9 +1,14 @@
--- Takes up to $1 marks of closed and rolled buckets.
-with taken as (
-    delete from rollup_marks
-    where ctid in (
-        select marks.ctid from rollup_marks as marks, roll_state where marks.bucket < roll_state.rolled_until limit $1
-    )
-    returning device, kind, bucket
+-- Takes all marks of up to $1 closed and rolled (device, bucket): a bucket that many batches touched is rolled once.
+with chosen as (
+    select distinct marks.kind, marks.device, marks.bucket
+    from rollup_marks as marks, roll_state
+    where marks.bucket < roll_state.rolled_until
+    order by marks.bucket, marks.kind, marks.device
+    limit $1
+),
+taken as (
+    delete from rollup_marks as marks
+    using chosen
+    where (marks.kind, marks.device, marks.bucket) = (chosen.kind, chosen.device, chosen.bucket)
 )
-select distinct kind, device, bucket from taken order by kind, device, bucket
+select kind, device, bucket from chosen order by kind, device, bucket
