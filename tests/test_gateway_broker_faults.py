@@ -229,8 +229,8 @@ async def test_connections_that_are_reset_leave_no_traceback(
             process = await launch(mqtt_url=f"mqtt://127.0.0.1:{proxy.port}")
             await until_status(gateway, "/readyz", process)
             for _ in range(3):
-                proxy.reset()
                 before = await reconnects(gateway)
+                proxy.reset()
 
                 async def is_back(before: float = before) -> bool:
                     return await reconnects(gateway) > before

@@ -2,9 +2,16 @@
 
 import os
 from functools import partial
+from typing import Annotated
+
+import typer
+
+LEAVE_HELP = """Takes this gateway away for good: unsubscribes, stores and acknowledges everything that its session at the broker
+still holds, ends the session, and exits. Stop the running gateway first, and give the same settings: JOULEGATE_CLIENT_ID names the
+session. Interrupted, it can be run again."""
 
 
-def gateway() -> None:
+def gateway(*, leave: Annotated[bool, typer.Option("--leave", help=LEAVE_HELP)] = False) -> None:
     """Takes readings from the broker and writes them to the database, until SIGTERM; then drains."""
     from joulegate_cli.running import run_service
     from joulegate_core.logs import configure_logging
@@ -13,7 +20,7 @@ def gateway() -> None:
 
     settings = load_settings(os.environ)
     configure_logging(settings.log, component="gateway")
-    run_service(partial(run_gateway, settings))
+    run_service(partial(run_gateway, settings, leave=leave))
 
 
 def http() -> None:

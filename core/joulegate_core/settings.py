@@ -47,6 +47,7 @@ class Settings(
     max_kw: Annotated[float, Meta(gt=0, le=1e6)] = 2000
     max_age_days: Annotated[int, Meta(ge=1, le=3660)] = 7
     max_ahead_seconds: Annotated[int, Meta(ge=0, le=86_400)] = 300
+    quarantine_max_mb: Annotated[float, Meta(gt=0, le=1e6)] = 512
     alert_efficiency: Annotated[float, Meta(gt=0, le=1)] = 0.85
     alert_hysteresis: Annotated[float, Meta(ge=0, le=0.5)] = 0.02
     alert_min_kwh: Annotated[float, Meta(gt=0, le=1e6)] = 1.0

@@ -1,5 +1,6 @@
 """The writer: a batch of messages becomes history, live state, presence and quarantine in one transaction."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -13,7 +14,7 @@ from joulegate_db.connect import WRITER_SETTINGS, connect, unavailable
 from joulegate_db.failures import DATABASE_ERRORS
 from joulegate_db.migrate import require_schema
 from joulegate_db.presence import PresenceCache
-from joulegate_db.quarantine import quarantine
+from joulegate_db.quarantine import DEFAULT_MAX_BYTES, quarantine
 from joulegate_db.sql import query
 from joulegate_db.streams import METER_TABLES, VEHICLE_TABLES, StreamTables
 
@@ -26,11 +27,15 @@ _CONFLICT = Rejection(
 
 
 class StreamTally(msgspec.Struct):
-    """How the messages of one stream were settled; the three add up to the messages written."""
+    """How the messages of one stream were settled; the first three add up to the messages written.
+
+    `overflowed`, by reason: how many of `quarantined` were only counted, because quarantine's cap was reached.
+    """
 
     committed: int = 0
     duplicate: int = 0
     quarantined: int = 0
+    overflowed: Counter[str] = msgspec.field(default_factory=Counter)
 
 
 Tally = dict[Stream, StreamTally]
@@ -39,13 +44,18 @@ Tally = dict[Stream, StreamTally]
 class Writer:
     """Writes batches over one connection of its own. Idempotent: the same batch again changes nothing but quarantine's counts."""
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
+    def __init__(self, connection: asyncpg.Connection, *, quarantine_max_bytes: int) -> None:
         self._connection = connection
+        self._quarantine_max_bytes = quarantine_max_bytes
         self._presence = PresenceCache()
 
     @classmethod
-    async def open(cls, url: str) -> "Writer":
+    async def open(cls, url: str, *, quarantine_max_bytes: int = DEFAULT_MAX_BYTES) -> "Writer":
         """Connects, checks the schema and creates the staging tables.
+
+        Args:
+            url: PostgreSQL URL.
+            quarantine_max_bytes: what quarantine keeps of each reason, at most.
 
         Raises:
             DatabaseUnavailableError: the server cannot be reached or refuses.
@@ -61,7 +71,7 @@ class Writer:
         except BaseException:
             connection.terminate()
             raise
-        return cls(connection)
+        return cls(connection, quarantine_max_bytes=quarantine_max_bytes)
 
     @property
     def is_closed(self) -> bool:
@@ -93,10 +103,12 @@ class Writer:
             refused += await self._append(VEHICLE_TABLES, vehicles, received_at, tally[Stream.VEHICLE])
             marks = self._presence.unmarked(messages, without=refused)
             await self._presence.insert(self._connection, marks)
-            await quarantine(self._connection, refused, received_at)
+            overflow = await quarantine(self._connection, refused, received_at, max_bytes=self._quarantine_max_bytes)
         self._presence.remember(marks)
         for message in refused:
             tally[message.stream].quarantined += 1
+        for (stream, reason), count in overflow.items():
+            tally[stream].overflowed[reason] += count
         return tally
 
     async def _append(

@@ -1,8 +1,8 @@
 """One connection to the broker: aiomqtt's client, with a gate before it and acknowledgements in bulk behind it.
 
-The only place that touches aiomqtt's private parts (`_receive`, `_send`, `_writer`), because its public iterator cannot be paused,
-drops QoS 0 without a waiting consumer and loses a message when cancelled, and its `puback` is a system call a message
-(docs/adr/0003-connection.md).
+The only place that touches aiomqtt's private parts (`_receive`, `_send`, `_pingreq`, `_disconnect`, `_writer`), because its public
+iterator cannot be paused, drops QoS 0 without a waiting consumer and loses a message when cancelled, its `puback` is a system call a
+message, and it has no public ping and no public way to end a session (docs/adr/0003-connection.md).
 A Connection is used once: reconnecting makes a new one, so nothing of an old session can leak into a new one.
 """
 
@@ -70,6 +70,7 @@ class Connection(aiomqtt.Client):
         self._gate = gate
         self._last_packet = time.monotonic()
         self._watchdog: asyncio.Task[None] | None = None
+        self._pinging = asyncio.Lock()
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Done when the connection has ended, with the reason."""
         self.taken_over = False
@@ -101,16 +102,24 @@ class Connection(aiomqtt.Client):
         self._watchdog = asyncio.create_task(self._watch(), name="mqtt-watchdog")
         return self
 
-    async def close(self) -> None:
-        """Sends DISCONNECT and closes; the session stays at the broker. Never raises for a connection that is lost."""
+    async def close(self, *, end_session: bool = False) -> None:
+        """Sends DISCONNECT and closes. Never raises for a connection that is lost.
+
+        The session stays at the broker, unless it is to end: then DISCONNECT sets its expiry to 0 (MQTT 5, 3.14.2.2.2).
+        """
         if self._watchdog is not None:
             self._watchdog.cancel()
         if not self.lost.done():
             self.lost.set_result("closed by the gateway")
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
-                await self.__aexit__(None, None, None)
-        self._abort()
+        try:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
+                    await self._stop_tasks()
+                    if end_session:
+                        await self._disconnect(session_expiry_interval=0)
+                    await self.__aexit__(None, None, None)
+        finally:
+            self._abort()
 
     def acknowledge(self, packet_ids: Iterable[int]) -> None:
         """Sends PUBACKs in the order given, in one write. Does nothing once the connection is lost: the broker sends again.
@@ -120,6 +129,23 @@ class Connection(aiomqtt.Client):
         if not self.lost.done() and not self._writer.is_closing():  # uvloop raises for a transport that is closed
             self._writer.write(b"".join([mqtt5.PubAckPacket(packet_id).write() for packet_id in packet_ids]))
             self._most_recent_packet_sent_time = time.monotonic()
+
+    async def ping(self) -> None:
+        """Returns when the broker has answered a PINGREQ; whatever it sent before that has then been delivered.
+
+        Raises:
+            aiomqtt.ConnectError: the connection has ended.
+        """
+        try:
+            await self._pingreq()
+        except aiomqtt.ConnectError as error:
+            self._end(str(error))
+            raise
+
+    async def _pingreq(self) -> mqtt5.PingRespPacket:
+        """One at a time: aiomqtt has one place for the answer, and its keep-alive asks too."""
+        async with self._pinging:
+            return await super()._pingreq()
 
     async def _send(self, packet: mqtt5.Packet) -> None:
         """Turns everything that a broken connection raises into aiomqtt's own error; uvloop raises RuntimeError."""
@@ -147,6 +173,8 @@ class Connection(aiomqtt.Client):
             if isinstance(packet, mqtt5.PublishPacket):
                 self._deliver(self, packet)
                 continue
+            if isinstance(packet, mqtt5.PingRespPacket) and self._pending_pingresp.done():
+                continue  # who asked was cancelled; aiomqtt would fail
             if isinstance(packet, mqtt5.DisconnectPacket):
                 self.taken_over = packet.reason_code == mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER
                 self._end(f"the broker disconnected: {packet.reason_code.name}")
@@ -166,6 +194,12 @@ class Connection(aiomqtt.Client):
             await asyncio.sleep(KEEP_ALIVE_SECONDS / 4)
             if self._gate.is_set() and time.monotonic() - self._last_packet > limit:
                 self._end(f"nothing received for {limit:.0f} s")
+
+    async def _stop_tasks(self) -> None:
+        """Ends aiomqtt's tasks. When it does that itself, a cancellation of ours that comes meanwhile is taken for theirs, and lost."""
+        if hasattr(self, "_tasks"):
+            self._tasks.cancel()
+            await asyncio.wait({self._tasks})
 
     def _tasks_ended(self, tasks: asyncio.Task[None]) -> None:
         error = None if tasks.cancelled() else tasks.exception()

@@ -9,6 +9,7 @@ from joulegate_core.errors import DatabaseUnavailableError
 from joulegate_db.connect import MIGRATION_SETTINGS, connect, unavailable
 from joulegate_db.failures import DATABASE_ERRORS, describe
 from joulegate_db.partitions import ensure_partitions
+from joulegate_db.quarantine import DEFAULT_MAX_BYTES
 from joulegate_db.writer import Writer
 
 log = structlog.get_logger()
@@ -24,12 +25,16 @@ class Database:
     Args:
         url: PostgreSQL URL; staging tables need a direct connection or PgBouncer in session mode.
         max_age_days: how far back readings are accepted, hence partitions needed.
+        quarantine_max_bytes: what quarantine keeps of each reason, at most.
     """
 
-    def __init__(self, url: str, *, max_age_days: int, clock: Clock) -> None:
+    def __init__(
+        self, url: str, *, max_age_days: int, clock: Clock, quarantine_max_bytes: int = DEFAULT_MAX_BYTES
+    ) -> None:
         self._url = url
         self._max_age_days = max_age_days
         self._clock = clock
+        self._quarantine_max_bytes = quarantine_max_bytes
         self._writer: Writer | None = None
         self._opening = asyncio.Lock()
 
@@ -42,7 +47,7 @@ class Database:
         """
         async with self._opening:
             if self._writer is None or self._writer.is_closed:
-                self._writer = await Writer.open(self._url)
+                self._writer = await Writer.open(self._url, quarantine_max_bytes=self._quarantine_max_bytes)
             return self._writer
 
     def drop_writer(self) -> None:

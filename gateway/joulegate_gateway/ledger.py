@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from joulegate_core.reasons import Reason
 from joulegate_core.telemetry import Stream
 from joulegate_db.writer import Tally
 
@@ -19,6 +20,7 @@ class Ledger(Collector):
     def __init__(self) -> None:
         self.received: Tallies[Stream] = Tallies()
         self.settled: Tallies[tuple[Stream, str]] = Tallies()
+        self.overflowed: Tallies[str] = Tallies()
 
     @property
     def pending(self) -> int:
@@ -30,6 +32,7 @@ class Ledger(Collector):
         for stream, counts in tally.items():
             for outcome in OUTCOMES:
                 self.settled[stream, outcome] += getattr(counts, outcome)
+            self.overflowed.update(counts.overflowed)
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
         """The metrics of the contract (docs/metrics.md)."""
@@ -39,12 +42,20 @@ class Ledger(Collector):
         settled = CounterMetricFamily(
             "joulegate_messages_settled", "Messages settled, by outcome", labels=["stream", "outcome"]
         )
+        overflow = CounterMetricFamily(
+            "joulegate_quarantine_overflow",
+            "Quarantined messages that were only counted, because quarantine's cap was reached",
+            labels=["reason"],
+        )
+        for reason in Reason:
+            overflow.add_metric([reason], self.overflowed[reason])
         for stream in Stream:
             received.add_metric([stream], self.received[stream])
             for outcome in OUTCOMES:
                 settled.add_metric([stream, outcome], self.settled[stream, outcome])
         yield received
         yield settled
+        yield overflow
         yield GaugeMetricFamily(
             "joulegate_messages_pending", "Messages received and not yet settled", value=self.pending
         )
@@ -76,6 +87,11 @@ class Metrics:
         )
         self.reconnects = Counter(
             "joulegate_reconnects", "Connections to the broker that ended", registry=self.registry
+        )
+        self.broker_dropped = Gauge(
+            "joulegate_broker_dropped_messages",
+            "Messages that the broker dropped since its start, over all clients, by its own count (mosquitto)",
+            registry=self.registry,
         )
         self.database_failures = Counter(
             "joulegate_database_failures", "Batches that were held because the database failed", registry=self.registry

@@ -19,6 +19,7 @@ from joulegate_db.writer import TRANSACTION_TIMEOUT_SECONDS, Tally, Writer
 from joulegate_gateway.database import Database
 from joulegate_gateway.inbox import Delivery, Inbox
 from joulegate_gateway.ledger import Metrics
+from joulegate_gateway.overflow import OverflowLog
 
 log = structlog.get_logger()
 
@@ -46,6 +47,7 @@ class Pipeline:
         self._database = database
         self._metrics = metrics
         self._clock = clock
+        self._overflow = OverflowLog(clock)
 
     async def run(self) -> None:
         """Runs until the inbox is closed and empty."""
@@ -65,6 +67,7 @@ class Pipeline:
                 await self._settle([_refused(batch[0], error)])
             return
         self._metrics.ledger.settle(tally)
+        self._overflow.note(tally)
         self._metrics.lag_seconds.set(time.monotonic() - batch[0].arrived)
         acknowledge(batch)
         self._inbox.settled(len(batch))

@@ -15,6 +15,7 @@ from joulegate_core.errors import DatabaseUnavailableError
 from joulegate_core.settings import Settings
 from joulegate_gateway.database import Database
 from joulegate_gateway.decoder import Decoder
+from joulegate_gateway.departure import NotLeftError
 from joulegate_gateway.inbox import Inbox
 from joulegate_gateway.ledger import Metrics
 from joulegate_gateway.operations import operations_app
@@ -28,16 +29,26 @@ DRAIN_SECONDS = 15.0
 """How long a stop waits for what was taken to be committed; what is not stays with the broker."""
 
 
-async def run_gateway(settings: Settings, stop: asyncio.Event, *, clock: Clock = utc_now) -> None:
-    """Runs a gateway until `stop` is set, then drains: takes nothing more, commits, acknowledges, leaves.
+async def run_gateway(settings: Settings, stop: asyncio.Event, *, clock: Clock = utc_now, leave: bool = False) -> None:
+    """Runs a gateway until `stop` is set, then drains: takes nothing more, commits, acknowledges, leaves its session.
+
+    Args:
+        leave: takes the gateway away for good: unsubscribes, drains the session, ends it, and returns.
 
     Raises:
         SchemaMismatchError: the database's schema is not this version's.
         SessionTakenOverError: another client uses our client id.
         PortTakenError: the metrics port is in use.
+        UnsubscribeError: the broker does not let the gateway leave.
+        NotLeftError: `stop` was set before the gateway had left.
     """
     metrics = Metrics()
-    database = Database(settings.database_url, max_age_days=settings.max_age_days, clock=clock)
+    database = Database(
+        settings.database_url,
+        max_age_days=settings.max_age_days,
+        clock=clock,
+        quarantine_max_bytes=int(settings.quarantine_max_mb * 1_000_000),
+    )
     inbox = Inbox(
         batch_max=settings.batch_max, linger_seconds=settings.linger_ms / 1000, capacity=settings.receive_maximum
     )
@@ -50,6 +61,7 @@ async def run_gateway(settings: Settings, stop: asyncio.Event, *, clock: Clock =
         decoder=Decoder(max_age_days=settings.max_age_days, max_ahead_seconds=settings.max_ahead_seconds),
         metrics=metrics,
         clock=clock,
+        leave=leave,
     )
     async with AsyncExitStack() as stack:
         if settings.metrics_port:
@@ -59,9 +71,11 @@ async def run_gateway(settings: Settings, stop: asyncio.Event, *, clock: Clock =
             )
         stack.callback(database.close)
         if await _wait_for_database(database, stop):
-            upkeep = (database.keep_partitions(), run_roller(settings, clock))
+            upkeep = () if leave else (database.keep_partitions(), run_roller(settings, clock))
             await _run_parts(subscriber, pipeline, database, stop, upkeep)
     log.info("gateway_stopped", pending=metrics.ledger.pending)
+    if leave and not subscriber.left:
+        raise NotLeftError("stopped before the session was drained: run `joulegate gateway --leave` again to finish")
 
 
 async def _wait_for_database(database: Database, stop: asyncio.Event) -> bool:

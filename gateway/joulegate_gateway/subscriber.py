@@ -4,21 +4,27 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 import aiomqtt
 import stamina
 import structlog
-from aiomqtt import QoS, RetainHandling
 
 from joulegate_core.broker import BrokerAddress
 from joulegate_core.clock import Clock
-from joulegate_core.errors import BrokerUnavailableError, SessionTakenOverError
+from joulegate_core.errors import (
+    BrokerUnavailableError,
+    DatabaseUnavailableError,
+    JoulegateError,
+    SessionTakenOverError,
+)
 from joulegate_core.settings import Settings
-from joulegate_core.telemetry import TOPIC_FILTERS
+from joulegate_gateway.broker_watch import DROPPED_TOPIC, BrokerWatch
 from joulegate_gateway.connection import Connection
 from joulegate_gateway.decoder import Decoder
+from joulegate_gateway.departure import Departure
+from joulegate_gateway.forms import Forms
 from joulegate_gateway.inbox import Delivery, Inbox
 from joulegate_gateway.ledger import Metrics
 from joulegate_gateway.pipeline import Pipeline
@@ -34,7 +40,14 @@ CLOCK_SECONDS = 0.01
 
 
 class Subscriber:
-    """Connects, subscribes, delivers; reconnects with jittered backoff. `subscribed` is true while both SUBACKs are in."""
+    """Connects, subscribes, delivers; reconnects with jittered backoff.
+
+    A gateway that leaves for good does the same, but unsubscribes, and ends the session when nothing more comes.
+
+    Attributes:
+        subscribed: true while both SUBACKs are in.
+        left: true once the session was drained and ended.
+    """
 
     def __init__(
         self,
@@ -46,15 +59,20 @@ class Subscriber:
         decoder: Decoder,
         metrics: Metrics,
         clock: Clock,
+        leave: bool = False,
     ) -> None:
         self.subscribed = False
+        self.left = False
         self._settings = settings
         self._address = address
         self._inbox = inbox
         self._pipeline = pipeline
         self._decoder = decoder
         self._metrics = metrics
+        self._watch = BrokerWatch(metrics.broker_dropped)
         self._clock = clock
+        self._forms = Forms(settings)
+        self._departure = Departure(metrics.ledger) if leave else None
         self._now = clock()
         self._looked_at_clock = time.monotonic()
 
@@ -63,8 +81,9 @@ class Subscriber:
 
         Raises:
             SessionTakenOverError: another client connected with our client id.
+            UnsubscribeError: the session cannot be left.
         """
-        while not stop.is_set():
+        while not (stop.is_set() or self.left):
             connection = await self._connect(stop)
             if connection is None:
                 break
@@ -74,7 +93,7 @@ class Subscriber:
             finally:
                 self.subscribed = False
                 await connection.close()
-            if not stop.is_set():
+            if not (stop.is_set() or self.left):
                 self._metrics.reconnects.inc()
                 await self._pause(time.monotonic() - started, stop)
         self._inbox.close()
@@ -95,7 +114,11 @@ class Subscriber:
 
     async def _connect_retrying(self) -> Connection:
         async for attempt in stamina.retry_context(
-            on=BrokerUnavailableError, attempts=None, timeout=None, wait_initial=0.1, wait_max=MAX_BACKOFF_SECONDS
+            on=(BrokerUnavailableError, DatabaseUnavailableError),
+            attempts=None,
+            timeout=None,
+            wait_initial=0.1,
+            wait_max=MAX_BACKOFF_SECONDS,
         ):
             with attempt:
                 await self._pipeline.healthy.wait()
@@ -104,9 +127,13 @@ class Subscriber:
                 except BrokerUnavailableError as error:
                     log.warning("broker_unavailable", error=str(error))
                     raise
+                except DatabaseUnavailableError as error:
+                    log.warning("database_unavailable", error=str(error))
+                    raise
         raise AssertionError("unreachable: retries are not limited")
 
     async def _open(self) -> Connection:
+        await self._forms.prepare(joining=self._departure is None)
         connection = Connection(
             self._address,
             deliver=self._deliver,
@@ -117,69 +144,96 @@ class Subscriber:
         )
         await connection.open()
         try:
-            if self._settings.subscribe == "always" or not connection.session_present:
-                await self._subscribe(connection)
+            request = self._join if self._departure is None else self._forms.leave
+            await self._answered(connection, request(connection))
         except BaseException:
             await connection.close()
             raise
-        self.subscribed = True
-        log.info("subscribed", broker=self._address.endpoint, session_present=connection.session_present)
+        self.subscribed = self._departure is None
+        if self.subscribed:
+            log.info("subscribed", broker=self._address.endpoint, session_present=connection.session_present)
+        elif connection.session_present:
+            log.info("unsubscribed", broker=self._address.endpoint)
+        else:
+            log.info("no_session_to_leave", broker=self._address.endpoint)
         return connection
 
-    async def _subscribe(self, connection: Connection) -> None:
-        """Subscribes to both streams. A resumed session must not get retained messages again: Retain Handling 2."""
-        prefix = f"$share/{self._settings.share_group}/" if self._settings.share_group else ""
-        for topic_filter in TOPIC_FILTERS.values():
-            subscribing = asyncio.create_task(
-                connection.subscribe(
-                    prefix + topic_filter, max_qos=QoS.AT_LEAST_ONCE, retain_handling=RetainHandling.SEND_NEVER
-                )
-            )
-            # a resumed session's backlog comes before SUBACK, and an outage of the database shuts the gate to both
-            outage = asyncio.create_task(self._pipeline.outage.wait(), name="mqtt-subscribe-outage")
-            try:
-                await _first({subscribing, connection.lost, outage})
-                if not subscribing.done():
-                    why = connection.lost.result() if connection.lost.done() else "the database is out"
-                    raise BrokerUnavailableError(f"the connection ended before the answer to SUBSCRIBE: {why}")
-                await subscribing
-            except aiomqtt.NegativeAckError as error:
-                raise BrokerUnavailableError(
-                    f"the broker refused the subscription to {prefix}{topic_filter}: {error}"
-                ) from error
-            except (aiomqtt.ConnectError, aiomqtt.ProtocolError) as error:
-                raise BrokerUnavailableError(f"the connection ended before the answer to SUBSCRIBE: {error}") from error
-            finally:
-                subscribing.cancel()
-                outage.cancel()
+    async def _join(self, connection: Connection) -> None:
+        await self._forms.join(connection)
+        if self._settings.subscribe == "always":  # the built-in broker closes the connection of who asks for a $ topic
+            await self._watch.follow(connection)
+
+    async def _answered(self, connection: Connection, request: Coroutine[Any, Any, None]) -> None:
+        """Waits for the broker's answers to `request`, for as long as any can come."""
+        asking = asyncio.create_task(request, name="mqtt-request")
+        # a resumed session's backlog comes before the answer, and an outage of the database shuts the gate to both
+        outage = asyncio.create_task(self._pipeline.outage.wait(), name="mqtt-request-outage")
+        try:
+            await _first({asking, connection.lost, outage})
+            if not asking.done():
+                why = connection.lost.result() if connection.lost.done() else "the database is out"
+                raise self._ended(connection, why)
+            await asking
+        except (aiomqtt.ConnectError, aiomqtt.ProtocolError) as error:
+            raise self._ended(connection, str(error)) from error
+        finally:
+            for task in (asking, outage):
+                task.cancel()
+            await asyncio.gather(asking, outage, return_exceptions=True)
 
     async def _serve(self, connection: Connection, stop: asyncio.Event, drained: asyncio.Event) -> None:
-        """Returns when the connection is lost, the database is out, or `stop` came and what was taken is settled."""
+        """Returns when the connection is lost, the database is out, `stop` came and what was taken is settled, or we have left."""
         stopping = asyncio.create_task(stop.wait(), name="mqtt-stop")
         outage = asyncio.create_task(self._pipeline.outage.wait(), name="mqtt-outage")
+        leaving = asyncio.create_task(self._leave(connection), name="mqtt-leave")
         try:
-            await _first({connection.lost, stopping, outage})
+            await _first({connection.lost, stopping, outage, leaving})
         finally:
-            stopping.cancel()
-            outage.cancel()
+            for task in (stopping, outage, leaving):
+                task.cancel()
         if stop.is_set():
             self._inbox.close()
             await drained.wait()
         elif connection.lost.done():
+            reason = connection.lost.result()
             if connection.taken_over:
-                raise SessionTakenOverError(  # the id itself is not named: whoever knows it can take the session
-                    f"another client connected to {self._address.endpoint} with this gateway's client id: "
-                    "give each gateway a JOULEGATE_CLIENT_ID of its own"
-                )
-            log.warning("connection_lost", reason=connection.lost.result())
-        else:
+                raise self._ended(connection, reason)
+            log.warning("connection_lost", reason=reason)
+        elif outage.done():
             log.warning("queue_left_to_broker", reason="the database is out")
+        else:
+            await leaving
+            await connection.close(end_session=True)
+            self.left = True
+            log.info("left", drained=self._metrics.ledger.settled.total())
+
+    def _ended(self, connection: Connection, reason: str) -> JoulegateError:
+        """The error of a connection that ended when it was needed: to be tried again, unless another client took the session."""
+        if not connection.taken_over:
+            return BrokerUnavailableError(f"the connection ended before the broker's answer: {reason}")
+        advice = "give each gateway a JOULEGATE_CLIENT_ID of its own"
+        if self._departure is not None:
+            advice = "stop it, then run `joulegate gateway --leave` again"
+        return SessionTakenOverError(  # the id itself is not named: whoever knows it can take the session
+            f"another client connected to {self._address.endpoint} with this gateway's client id: {advice}"
+        )
+
+    async def _leave(self, connection: Connection) -> None:
+        """Returns when all is drained; never, when we are here to stay."""
+        if self._departure is None:
+            await asyncio.Future()
+        else:
+            await self._departure.drain(connection)
 
     def _deliver(self, connection: Connection, packet: aiomqtt.PublishPacket) -> None:
+        topic = packet.topic
+        if topic == DROPPED_TOPIC:
+            self._watch.take(packet.payload)
+            return
         arrived = time.monotonic()
         if arrived - self._looked_at_clock > CLOCK_SECONDS:
             self._looked_at_clock, self._now = arrived, self._clock()
-        message = self._decoder.decode(packet.topic, packet.payload, self._now)
+        message = self._decoder.decode(topic, packet.payload, self._now)
         self._metrics.ledger.received[message.stream] += 1
         self._inbox.put(Delivery(message, connection, packet.packet_id, arrived))
 
