@@ -11,8 +11,9 @@ STAMP := $(VENV)/.installed
 DEVICES ?= 200
 PYTEST_ARGS ?=
 CHAOS_ARGS ?=
+FUZZ_ARGS ?=
 
-.PHONY: help install demo test check chaos fmt lock clean
+.PHONY: help install demo test check chaos fuzz bench-check fmt lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -38,6 +39,12 @@ check: install ## lint, formatting, types, imports, lock files
 
 chaos: install ## break everything under load, compare what was acknowledged with what was kept (about five minutes)
 	PYTHONPATH=bench $(BIN)/python -m chaos $(CHAOS_ARGS)
+
+fuzz: install ## a million payloads to the decoder and to a second reading of the contract (about five minutes)
+	PYTHONPATH=bench $(BIN)/python -m fuzz $(FUZZ_ARGS)
+
+bench-check: install ## every bench, small: ratios within limits, or exit code 1 (a minute or two)
+	$(BIN)/joulegate bench check
 
 fmt: install ## format and mend what can be mended
 	$(BIN)/ruff check --fix .

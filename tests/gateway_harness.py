@@ -150,7 +150,9 @@ async def eventually(condition: Callable[[], Any], seconds: float = 20) -> None:
 async def publisher(broker: LocalBroker) -> AsyncIterator[Callable[..., Any]]:
     """Gives `publish(topic, payload, qos=1)`, which returns when the broker has acknowledged. `payload`: JSON or bytes."""
     client_id = f"publisher-{secrets.token_hex(6)}"
-    async with aiomqtt.Client(hostname="127.0.0.1", port=broker.port, identifier=client_id, clean_start=True) as client:
+    async with aiomqtt.Client(
+        hostname="127.0.0.1", port=broker.port, identifier=client_id, clean_start=True, keep_alive=30
+    ) as client:
 
         async def publish(topic: str, payload: Json | bytes, *, qos: int = 1, retain: bool = False) -> None:
             raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()

@@ -142,7 +142,22 @@ def test_a_charge_point_obeys_the_rule_of_ids(charge_point: str) -> None:
     assert refusal(f"fleet/{charge_point}/vehicle", vehicle(ts=NOW)) == expected
 
 
-@pytest.mark.parametrize("topic", ["", "meter", "fleet/meter", "fleet/a/b/meter", "other/a/meter", "/fleet/a/meter"])
+TOPICS_OF_ANOTHER_FORM = [
+    "",
+    "meter",
+    "fleet/meter",
+    "fleet/a/b/meter",
+    "other/a/meter",
+    "/fleet/a/meter",
+    "fleet/a/meter/",
+    "fleet/a/other",
+    "fleet/a/Meter",
+    "fleet/a",
+    "fleet/" + "/" * 60_000 + "/meter",
+]
+
+
+@pytest.mark.parametrize("topic", TOPICS_OF_ANOTHER_FORM)
 def test_topics_of_another_form(topic: str) -> None:
     assert refusal(topic, meter(ts=NOW))[0] == Reason.BAD_TOPIC
 

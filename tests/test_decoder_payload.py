@@ -10,7 +10,7 @@ from joulegate_core.reasons import Reason
 from joulegate_core.telemetry import MAX_PAYLOAD_BYTES, Rejection
 
 
-def test_unknown_fields_arewith_ignored() -> None:
+def test_unknown_fields_are_ignored() -> None:
     extra = {"vehicleId": "v-1", "firmware": {"a": [1, None, "\u00e9\0"]}, "": True, "meterid": 5}
     assert decode(METER_TOPIC, meter(ts=NOW) | extra) == decode(METER_TOPIC, meter(ts=NOW))
 
@@ -22,6 +22,22 @@ def test_of_a_field_given_twice_the_last_counts_and_each_must_be_valid() -> None
     assert content.device == "m-2"
     reason, detail = refusal(METER_TOPIC, b'{"meterId": 5, ' + payload[1:])
     assert (reason, detail.endswith("a field is given twice")) == (Reason.BAD_JSON, True)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "expected"),
+    [
+        (b'"voltage": -1', Reason.BAD_JSON),
+        (b'"timestamp": "now"', Reason.BAD_JSON),
+        (b'"meter\\u0049d": null', Reason.BAD_JSON),
+        (b'"meterId": "a b"', None),
+        (b'"timestamp": 0', None),
+        (b'"vehicleId": 5', None),
+    ],
+)
+def test_of_a_field_given_twice_the_earlier_must_have_its_type_and_limits(earlier: bytes, expected: str | None) -> None:
+    content = decode(METER_TOPIC, b"{" + earlier + b", " + json.dumps(meter(ts=NOW)).encode()[1:])
+    assert (content.reason if isinstance(content, Rejection) else None) == expected
 
 
 @pytest.mark.parametrize("payload", [b"null", b"[]", b"5", b'"x"', b"true", b"9" * 5000, b" [{}] "])
@@ -63,9 +79,42 @@ def test_the_largest_payload_and_one_byte_more() -> None:
     assert refusal(METER_TOPIC, b"\xff" * 8193) == expected
 
 
+TOO_DEEP = (Reason.BAD_JSON, "the payload is nested more than 256 deep")
+
+
 @pytest.mark.parametrize("opened", [b"[", b'{"a":'], ids=["arrays", "objects"])
 def test_nesting_ten_thousand_deep(opened: bytes) -> None:
     assert refusal(METER_TOPIC, with_ignored(opened * 10_000))[0] == Reason.OVERSIZE
     deepest = opened * (8000 // len(opened))  # what a payload can hold
     for payload in (deepest, with_ignored(deepest)):
-        assert refusal(METER_TOPIC, payload) == (Reason.BAD_JSON, "the payload is nested too deeply")
+        assert refusal(METER_TOPIC, payload) == TOO_DEEP
+
+
+@pytest.mark.parametrize(
+    "deepest",  # inside the payload's own object
+    [b"[" * 255 + b"]" * 255, b'{"a":' * 255 + b"1" + b"}" * 255, b'[{"a":' * 127 + b"[]" + b"}]" * 127],
+    ids=["arrays", "objects", "both"],
+)
+def test_the_deepest_nesting_and_one_more(deepest: bytes) -> None:
+    assert not isinstance(decode(METER_TOPIC, with_ignored(deepest)), Rejection)
+    assert refusal(METER_TOPIC, with_ignored(b"[" + deepest + b"]")) == TOO_DEEP
+
+
+def test_brackets_that_do_not_nest_are_not_counted() -> None:
+    for value in (
+        b'"' + b"[{" * 3000 + b'"',
+        b'"' + b'\\"[' * 2500 + b'"',
+        b"[" + b"[]," * 2500 + b"{}]",
+        b'["\\\\",' + b"[]," * 300 + b"1]",
+    ):
+        assert not isinstance(decode(METER_TOPIC, with_ignored(value)), Rejection)
+
+
+def test_how_deep_a_payload_may_be_nested_does_not_depend_on_the_caller() -> None:
+    def from_frames_below(frames: int) -> tuple[bool, tuple[str, str]]:
+        if frames:
+            return from_frames_below(frames - 1)
+        is_reading = not isinstance(decode(METER_TOPIC, with_ignored(b"[" * 255 + b"]" * 255)), Rejection)
+        return is_reading, refusal(METER_TOPIC, with_ignored(b"[" * 256 + b"]" * 256))
+
+    assert from_frames_below(0) == from_frames_below(300) == (True, TOO_DEEP)

@@ -1,6 +1,6 @@
 """The rules for timestamps, and the clock window."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -37,6 +37,12 @@ def accepted(timestamp: datetime | str | int) -> MeterReading | VehicleReading:
         "2026-06-15T06:30:00-05:30",
         "2026-06-16T11:59:00+23:59",
         "2026-06-14T12:01:00-23:59",
+        "2026-06-16T02:00:00+14:00",
+        "2026-06-15T00:00:00-12:00",
+        "2026-06-15 12:00:00Z",
+        "2026-06-15T14:00:00+0200",
+        "2026-06-15T11:59:59.9999995Z",
+        "2026-06-15T12:00:00.0000004999999Z",
         EPOCH_MS,
     ],
 )
@@ -61,6 +67,21 @@ def test_fractions_of_a_second_are_kept() -> None:
         "2026-02-29T12:00:00Z",
         "2026-06-15T24:00:00Z",
         "2026-06-15T12:00:00+24:00",
+        "2026-06-15T12:00:00+12:60",
+        "2026-06-15T12:00:00+02",
+        "2026-06-15T11:59:60Z",
+        "2026-06-15T12:00:00,5Z",
+        "2026-06-15T12:00:00.Z",
+        "2026-W25-1T12:00:00Z",
+        "2026-166T12:00:00Z",
+        "20260615T120000Z",
+        "2026-06-15_12:00:00Z",
+        " 2026-06-15T12:00:00Z",
+        "2026-06-15T12:00:00Z\0",
+        "2026-06-15T12:00:0\u0660Z",
+        "2026-06-15T12:00:00\N{MINUS SIGN}02:00",
+        "10000-01-01T00:00:00Z",
+        "9999-12-31T23:59:59.9999995Z",
         "0000-01-01T00:00:00Z",
         "Mon, 15 Jun 2026 12:00:00 GMT",
         str(EPOCH_MS),
@@ -84,7 +105,19 @@ def test_values_of_another_type(value: Any) -> None:
     assert (reason, detail.startswith("timestamp: Expected ")) == (Reason.BAD_TIMESTAMP, True)
 
 
-@pytest.mark.parametrize("value", [b"1.78e12", b"1e400", b"9" * 5000, b"-" + b"9" * 5000])
+def test_the_hour_that_a_change_of_clocks_repeats_is_two_hours() -> None:
+    now = datetime(2026, 10, 25, 2, 0, tzinfo=UTC)
+    first, second = (
+        decode(METER_TOPIC, meter(ts=f"2026-10-25T02:30:00{offset}"), now=now) for offset in ("+02:00", "+01:00")
+    )
+    assert isinstance(first, MeterReading)
+    assert isinstance(second, MeterReading)
+    assert second.ts - first.ts == timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    "value", [b"1781524800000.0", b"1781524800000e0", b"1.78e12", b"1e400", b"9" * 5000, b"-" + b"9" * 5000]
+)
 def test_numbers_that_are_no_milliseconds(value: bytes) -> None:
     reason, detail = refusal(METER_TOPIC, with_raw("timestamp", value))
     assert (reason, detail.startswith("timestamp: ")) == (Reason.BAD_TIMESTAMP, True)
@@ -95,6 +128,8 @@ def test_numbers_that_are_no_milliseconds(value: bytes) -> None:
     [
         "0001-01-01T00:00:00+00:01",
         "9999-12-31T23:59:59-00:01",
+        EPOCH_MS * 1000,  # microseconds
+        EPOCH_MS * 10**6,  # nanoseconds
         253_402_300_800_000,
         -62_135_596_800_001,
         2**63 - 1,

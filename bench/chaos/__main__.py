@@ -1,4 +1,4 @@
-"""`make chaos`, or `PYTHONPATH=bench .venv/bin/python -m chaos [SCENARIO ...] [--seed N] [--jobs N] [--json FILE] [--list]`."""
+"""`make chaos`, or `PYTHONPATH=bench .venv/bin/python -m chaos [SCENARIO ...] [--seed N] [--jobs N] [--list]`."""
 
 import asyncio
 import shutil
@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from chaos.report import markdown, table
+from chaos.report import as_markdown, table
 from chaos.scenario import SCENARIOS, Outcome, perform
 from chaos.scenarios import load_all
 from chaos.stand import make_template
@@ -25,6 +25,7 @@ def main(
     seed: Annotated[int, typer.Option(help="Decides when and where faults strike.")] = 1,
     jobs: Annotated[int, typer.Option(min=1, max=8, help="Scenarios at a time.")] = 2,
     json: Annotated[Path | None, typer.Option(help="Writes the record here.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Writes the table for docs/reliability.md here.")] = None,
     list_: Annotated[bool, typer.Option("--list", help="Lists the scenarios.")] = False,
 ) -> None:
     """Breaks joulegate under load and compares what was acknowledged with what was kept, row by row."""
@@ -43,7 +44,8 @@ def main(
     if json is not None:
         record = {"seed": seed, "machine": machine_facts(), "outcomes": outcomes}
         json.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
-        json.with_suffix(".md").write_text(markdown(outcomes) + "\n")
+    if markdown is not None:
+        markdown.write_text(as_markdown(outcomes) + "\n")
     failed = [outcome.name for outcome in outcomes if outcome.failures]
     if failed:
         print(f"not as promised: {', '.join(failed)}")

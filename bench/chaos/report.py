@@ -18,7 +18,7 @@ def table(outcomes: Sequence[Outcome]) -> Table:
     return shown
 
 
-def markdown(outcomes: Sequence[Outcome]) -> str:
+def as_markdown(outcomes: Sequence[Outcome]) -> str:
     """For docs/reliability.md."""
     lines = ["| " + " | ".join(HEADER) + " |", "|" + " --- |" * len(HEADER)]
     lines += ["| " + " | ".join(_cells(outcome)) + " |" for outcome in outcomes]
@@ -33,8 +33,11 @@ def _cells(outcome: Outcome) -> list[str]:
         if verdict is not None
         else ["-"] * 5
     )
+    shown_faults = "; ".join(filter(None, [faults, *outcome.notes]))
     recovery = "-"
     if outcome.recovery_seconds:
         recovery = f"{statistics.median(outcome.recovery_seconds):.1f} ({max(outcome.recovery_seconds):.1f})"
-    passed = "as promised" if not outcome.failures else "; ".join(outcome.failures)
-    return [outcome.title, faults or "-", *map(str, figures), recovery, passed]
+    passed = "; ".join(outcome.failures) or "as promised"
+    if outcome.may_lose and not outcome.failures:
+        passed = f"the broker's loss: {outcome.may_lose}"
+    return [f"{outcome.title} (`{outcome.name}`)", shown_faults or "-", *map(str, figures), recovery, passed]

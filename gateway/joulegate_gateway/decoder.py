@@ -19,6 +19,7 @@ from joulegate_core.telemetry import (
     is_valid_id,
 )
 from joulegate_gateway.diagnosis import ID_RULE, diagnose
+from joulegate_gateway.nesting import MAX_NESTING, is_nested_too_deeply
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LATE_AFTER = timedelta(seconds=READING_INTERVAL_SECONDS * STALE_AFTER_INTERVALS)
@@ -59,7 +60,7 @@ class Decoder:
         content: MeterReading | VehicleReading | Rejection
         try:
             charge_point = self._charge_points.get(topic) or self._charge_point(topic)
-            if len(payload) > MAX_PAYLOAD_BYTES or not payload.isascii():
+            if len(payload) > MAX_NESTING or not payload.isascii():  # what is shorter is not too deep either
                 _check_bytes(payload)
             content = (
                 self._decode_meter(charge_point, payload)
@@ -68,7 +69,9 @@ class Decoder:
             )
         except _RejectedError as rejected:
             content = rejected.rejection
-        except (msgspec.DecodeError, RecursionError):
+            # no broker may let a NUL pass (MQTT 5, 1.5.4), some do, and no text column holds it
+            topic = topic.replace("\0", "\ufffd")
+        except msgspec.DecodeError:
             content = diagnose(payload, stream)
         return Message(stream, topic, payload, content)
 
@@ -93,10 +96,10 @@ class Decoder:
         )
 
     def _charge_point(self, topic: str) -> str:
-        levels = topic.split("/")
-        if len(levels) != 3 or levels[0] != "fleet" or not is_valid_id(levels[1]):  # noqa: PLR2004 - fleet/+/stream
-            raise _RejectedError(Reason.BAD_TOPIC, f"the topic's charge point must be {ID_RULE}")
-        return _remember(self._charge_points, topic, levels[1])
+        match topic.split("/", 2):
+            case ["fleet", charge_point, Stream.METER | Stream.VEHICLE] if is_valid_id(charge_point):
+                return _remember(self._charge_points, topic, charge_point)
+        raise _RejectedError(Reason.BAD_TOPIC, f"the topic's charge point must be {ID_RULE}")
 
     def _id(self, field: str, value: str) -> str:
         if not is_valid_id(value):
@@ -154,6 +157,8 @@ def _check_bytes(payload: bytes) -> None:
     except UnicodeDecodeError as error:
         # msgspec does not look into fields that it skips
         raise _RejectedError(Reason.NOT_UTF8, f"the payload is not UTF-8 at byte {error.start}") from None
+    if is_nested_too_deeply(payload):
+        raise _RejectedError(Reason.BAD_JSON, f"the payload is nested more than {MAX_NESTING} deep")
 
 
 def _remember(known: dict[str, str], key: str, value: str) -> str:

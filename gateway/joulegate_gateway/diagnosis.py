@@ -11,8 +11,12 @@ from joulegate_core.telemetry import MeterMessage, Rejection, Stream, VehicleMes
 ID_RULE = "1 to 64 characters of A-Z a-z 0-9 . _ : -"
 
 _MESSAGES: dict[Stream, type[msgspec.Struct]] = {Stream.METER: MeterMessage, Stream.VEHICLE: VehicleMessage}
-_ID_FIELDS = {Stream.METER: "meterId", Stream.VEHICLE: "vehicleId"}
 _OTHER = {Stream.METER: Stream.VEHICLE, Stream.VEHICLE: Stream.METER}
+
+_ABSENT = msgspec.Raw()
+_FIELD_NAMES = {name for message in _MESSAGES.values() for name in message.__struct_fields__}
+_Undecoded = msgspec.defstruct("_Undecoded", [(name, msgspec.Raw, _ABSENT) for name in _FIELD_NAMES], rename="camel")
+"""The fields of both streams, undecoded, so that what is wrong with one can be said under its name; skips all others."""
 
 
 def diagnose(payload: bytes, stream: Stream) -> Rejection:
@@ -21,10 +25,7 @@ def diagnose(payload: bytes, stream: Stream) -> Rejection:
         return Rejection(Reason.EMPTY, "the payload is empty")
     try:
         msgspec.json.decode(payload, type=msgspec.Raw)  # is it JSON at all?
-        # values stay undecoded, so that what is wrong with one is said under its field's name
-        content = msgspec.json.decode(payload, type=dict[str, msgspec.Raw])
-    except RecursionError:
-        return Rejection(Reason.BAD_JSON, "the payload is nested too deeply")
+        content = msgspec.json.decode(payload, type=_Undecoded)
     except msgspec.ValidationError:
         return Rejection(Reason.WRONG_TYPE, "the payload must be a JSON object")
     except msgspec.DecodeError as error:
@@ -32,20 +33,20 @@ def diagnose(payload: bytes, stream: Stream) -> Rejection:
     return _diagnose_fields(content, stream)
 
 
-def _diagnose_fields(content: dict[str, msgspec.Raw], stream: Stream) -> Rejection:
-    own, other = _ID_FIELDS[stream], _ID_FIELDS[_OTHER[stream]]
-    if own not in content and other in content:
+def _diagnose_fields(content: msgspec.Struct, stream: Stream) -> Rejection:
+    other = _OTHER[stream]
+    if getattr(content, f"{stream}_id") is _ABSENT and getattr(content, f"{other}_id") is not _ABSENT:
         return Rejection(
-            Reason.STREAM_MISMATCH, f"{other} on a {stream} topic: publish it to fleet/<chargePoint>/{_OTHER[stream]}"
+            Reason.STREAM_MISMATCH, f"{other}Id on a {stream} topic: publish it to fleet/<chargePoint>/{other}"
         )
     for field in msgspec.structs.fields(_MESSAGES[stream]):
-        name = field.encode_name
-        if name not in content:
-            return Rejection(Reason.MISSING_FIELD, f"{name} is missing")
+        value = getattr(content, field.name)
+        if value is _ABSENT:
+            return Rejection(Reason.MISSING_FIELD, f"{field.encode_name} is missing")
         try:
-            msgspec.json.decode(content[name], type=field.type)
+            msgspec.json.decode(value, type=field.type)
         except msgspec.DecodeError as error:
-            return Rejection(_reason_of(field, bytes(content[name])), f"{name}: {error}")
+            return Rejection(_reason_of(field, bytes(value)), f"{field.encode_name}: {error}")
     return Rejection(Reason.BAD_JSON, "the payload could not be decoded: a field is given twice")
 
 
