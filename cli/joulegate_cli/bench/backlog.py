@@ -1,10 +1,13 @@
 """Fills a persistent session at the broker with readings, as an outage of the gateway would."""
 
+import asyncio
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import aiomqtt
 
+from joulegate_cli.bench.messages import message
 from joulegate_core.broker import parse_broker_url
 from joulegate_core.telemetry import READING_INTERVAL_SECONDS, TOPIC_FILTERS
 from joulegate_simulator.publisher import Publisher
@@ -12,36 +15,41 @@ from joulegate_simulator.publisher import Publisher
 REPORT_EVERY = 5000
 
 
-def readings(devices: int, count: int, end: datetime) -> Iterator[tuple[str, bytes]]:
+def readings(devices: int, count: int, end: datetime, *, first_slot: int = 0) -> Iterator[tuple[str, bytes]]:
     """`count` topics and payloads: rounds of one reading a device, half meters and half vehicles, a minute apart, up to `end`."""
-    pairs = devices // 2
-    rounds = -(-count // (2 * pairs))
+    slots = devices // 2 * 2
+    rounds = -(-count // slots)
     made = 0
     for number in range(rounds):
         ts = end - timedelta(seconds=(rounds - number) * READING_INTERVAL_SECONDS)
-        stamp = ts.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        for pair in range(pairs):
-            kwh = 0.1 + (pair * 7 + number) % 100 / 1000
-            meter = f'{{"meterId":"m-{pair:06d}","kwhConsumedAc":{kwh:.4f},"voltage":{229 + pair % 5}.4,"timestamp":"{stamp}"}}'
-            vehicle = (
-                f'{{"vehicleId":"v-{pair:06d}","soc":{20 + number % 70}.5,"kwhDeliveredDc":{kwh * 0.92:.4f},'
-                f'"batteryTemp":{24 + pair % 9}.25,"timestamp":"{stamp}"}}'
-            )
-            for stream, payload in (("meter", meter), ("vehicle", vehicle)):
-                if made == count:
-                    return
-                made += 1
-                yield f"fleet/cp-{pair:06d}/{stream}", payload.encode()
+        stamp = ts.astimezone(UTC).strftime('"%Y-%m-%dT%H:%M:%SZ"')
+        for slot in range(first_slot, first_slot + min(slots, count - made)):
+            yield message(slot, number, stamp)
+        made += slots
 
 
-async def fill_session(
+def create_session(broker_url: str, client_id: str) -> None:
+    """Subscribes as `client_id` and leaves: from then on the broker queues for it."""
+    asyncio.run(_create_session(broker_url, client_id))
+
+
+def publish(
     broker_url: str, client_id: str, messages: Iterator[tuple[str, bytes]], progress: Callable[[int], None]
-) -> None:
-    """Creates the session of `client_id`, leaves it, and publishes `messages` with QoS 1 into its queue.
+) -> float:
+    """Publishes `messages` with QoS 1, as fast as the broker acknowledges them.
 
     Args:
         progress: called with the number of messages acknowledged by the broker, now and then.
+
+    Returns:
+        the messages acknowledged per second.
     """
+    started = time.perf_counter()
+    count = asyncio.run(_publish(broker_url, client_id, messages, progress))
+    return count / (time.perf_counter() - started)
+
+
+async def _create_session(broker_url: str, client_id: str) -> None:
     address = parse_broker_url(broker_url)
     client = aiomqtt.Client(
         hostname=address.host,
@@ -53,10 +61,16 @@ async def fill_session(
     async with client:
         for topic_filter in TOPIC_FILTERS.values():
             await client.subscribe(topic_filter, max_qos=aiomqtt.QoS.AT_LEAST_ONCE)
-    async with Publisher(address, client_id=f"{client_id}-filler", window=10_000) as publisher:
+
+
+async def _publish(
+    broker_url: str, client_id: str, messages: Iterator[tuple[str, bytes]], progress: Callable[[int], None]
+) -> int:
+    async with Publisher(parse_broker_url(broker_url), client_id=client_id, window=10_000) as publisher:
         for number, (topic, payload) in enumerate(messages, start=1):
             await publisher.publish(topic, payload)
             if number % REPORT_EVERY == 0:
                 progress(publisher.counts.acknowledged)
         await publisher.drain()
         progress(publisher.counts.acknowledged)
+        return publisher.counts.acknowledged

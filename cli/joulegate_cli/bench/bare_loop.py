@@ -1,6 +1,6 @@
 """The baseline: a bare loop on aiomqtt's public interface that receives, decodes and acknowledges, and stores nothing.
 
-Run as a program of its own: `python -m joulegate_cli.bench.bare_loop PORT CLIENT_ID COUNT`; prints seconds and CPU seconds.
+A program of its own (`child.Program`): it takes a `BareLoop` and gives a `BareLoopResult`.
 """
 
 import asyncio
@@ -14,13 +14,32 @@ import uvloop
 from joulegate_core.telemetry import MeterMessage, VehicleMessage
 
 
-async def drain(port: int, client_id: str, count: int) -> tuple[float, float]:
-    """Takes `count` messages from the waiting session. Returns wall seconds and CPU seconds."""
+class BareLoop(msgspec.Struct, frozen=True):
+    """Whose waiting session is drained of how many messages."""
+
+    port: int
+    client_id: str
+    count: int
+
+
+class BareLoopResult(msgspec.Struct, frozen=True):
+    """What it took."""
+
+    seconds: float
+    cpu_seconds: float
+
+
+async def drain(task: BareLoop) -> BareLoopResult:
+    """Takes the messages from the waiting session."""
     meter = msgspec.json.Decoder(MeterMessage).decode
     vehicle = msgspec.json.Decoder(VehicleMessage).decode
     started, cpu = time.perf_counter(), time.process_time()
     client = aiomqtt.Client(
-        hostname="127.0.0.1", port=port, identifier=client_id, session_expiry_interval=86_400, receive_max=20_000
+        hostname="127.0.0.1",
+        port=task.port,
+        identifier=task.client_id,
+        session_expiry_interval=86_400,
+        receive_max=20_000,
     )
     async with client:
         taken = 0
@@ -29,17 +48,17 @@ async def drain(port: int, client_id: str, count: int) -> tuple[float, float]:
             (meter if packet.topic.endswith("/meter") else vehicle)(packet.payload)
             await client.puback(packet.packet_id or 0)
             taken += 1
-            if taken == count:
+            if taken == task.count:
                 break
-    return time.perf_counter() - started, time.process_time() - cpu
+    return BareLoopResult(time.perf_counter() - started, time.process_time() - cpu)
 
 
 def main() -> None:
     """Entry point of the child process."""
-    port, client_id, count = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    task = msgspec.json.decode(sys.argv[1], type=BareLoop)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        seconds, cpu = runner.run(drain(port, client_id, count))
-    sys.stdout.write(msgspec.json.encode({"seconds": seconds, "cpu": cpu}).decode())
+        result = runner.run(drain(task))
+    sys.stdout.buffer.write(msgspec.json.encode(result))
 
 
 if __name__ == "__main__":

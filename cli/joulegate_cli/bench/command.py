@@ -1,12 +1,15 @@
 """The command line of `joulegate bench`."""
 
-import statistics
-import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 import typer
 
 app = typer.Typer(help="Measures joulegate on this machine, on a broker and a database that it starts itself.")
+
+Runs = Annotated[int, typer.Option(min=1, max=50, help="Runs; the medians are shown.")]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable, every run, on standard output.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -18,61 +21,123 @@ def bench(context: typer.Context) -> None:
 
 @app.command()
 def ingest(
-    messages: Annotated[int, typer.Option(min=20_000, help="Size of the backlog.")] = 300_000,
-    devices: Annotated[int, typer.Option(min=2, help="Devices; half meters, half vehicles.")] = 20_000,
-    runs: Annotated[int, typer.Option(min=1, max=50, help="Runs; the medians are shown.")] = 3,
-    json: Annotated[bool, typer.Option("--json", help="Machine-readable, every run, on standard output.")] = False,
+    messages: Annotated[int, typer.Option(min=20_000, help="Size of the backlog.")] = 1_000_000,
+    devices: Annotated[int, typer.Option(min=2, help="Devices; half meters, half vehicles.")] = 100_000,
+    stalled: Annotated[
+        int, typer.Option(min=0, help="Instead: memory with the database stalled for so many seconds.")
+    ] = 0,
+    runs: Runs = 3,
+    json: Json = False,
 ) -> None:
-    """Fills the broker with a backlog and drains it: readings/s until all are committed, beside a bare receive loop."""
-    import msgspec
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
+    """Fills the broker with a backlog and drains it: readings/s until all are committed, beside a bare loop and a COPY."""
     from joulegate_cli.bench.ingest import bench_ingest
-    from joulegate_cli.bench.machine import machine_facts
+    from joulegate_cli.bench.stalled import bench_stalled
 
-    results = []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=Console(file=sys.stderr)) as bars:
-        for number in range(1, runs + 1):
-            phases: dict[str, int] = {}
-
-            def advance(phase: str, done: int, number: int = number, phases: dict[str, int] = phases) -> None:
-                if phase not in phases:
-                    phases[phase] = int(bars.add_task(f"run {number}: {phase}", total=messages))
-                bars.update(bars.tasks[phases[phase]].id, completed=done)
-
-            results.append(bench_ingest(messages=messages, devices=devices, progress=advance))
-    facts = machine_facts()
-    if json:
-        print(msgspec.json.format(msgspec.json.encode({"machine": facts, "runs": results}), indent=2).decode())
+    if stalled:
+        _run("ingest --stalled", runs, json, lambda progress: bench_stalled(messages, devices, stalled, progress))
     else:
-        _show(results, facts)
+        _run("ingest", runs, json, lambda progress: bench_ingest(messages, devices, progress))
 
 
-def _show(results: list, facts: dict[str, str]) -> None:  # type: ignore[type-arg]  # IngestResult is imported late
-    """Prints the medians as a table."""
-    from rich.console import Console
-    from rich.table import Table
+@app.command()
+def latency(
+    rate: Annotated[float, typer.Option(min=100, help="Readings/s of the sustained load.")] = 25_000,
+    devices: Annotated[int, typer.Option(min=2, help="Devices; in the second case each a reading a minute.")] = 20_000,
+    seconds: Annotated[float, typer.Option(min=1, help="Length of each load.")] = 60,
+    runs: Runs = 1,
+    json: Json = False,
+) -> None:
+    """From when a reading is due at its device to its visibility in the live tables, under two loads."""
+    from joulegate_cli.bench.latency import Load, bench_latency
+    from joulegate_core.telemetry import READING_INTERVAL_SECONDS
 
-    def median(field: str, scale: float = 1.0) -> str:
-        values = sorted(getattr(result, field) * scale for result in results)
-        return f"{statistics.median(values):,.2f} ({values[0]:,.2f} to {values[-1]:,.2f})"
+    sustained = Load(devices, rate, seconds)
+    fleet = Load(devices, devices / READING_INTERVAL_SECONDS, seconds)
+    _run("latency", runs, json, lambda progress: bench_latency(sustained, fleet, progress))
 
-    first = results[0]
-    table = Table(
-        "figure",
-        "median (lowest to highest)",
-        title=f"backlog of {first.messages:,} readings, {first.devices:,} devices",
-    )
-    table.add_row("committed and acknowledged, readings/s", median("readings_per_second"))
-    table.add_row("bare loop without a database, messages/s", median("bare_loop_per_second"))
-    table.add_row("ratio", median("ratio"))
-    table.add_row("gateway CPU, us a message", median("gateway_cpu_us"))
-    table.add_row("bare loop CPU, us a message", median("bare_loop_cpu_us"))
-    table.add_row("gateway peak memory, MB", median("gateway_peak_bytes", 1e-6))
-    table.add_row("start to first commit, s", median("start_seconds"))
-    table.add_row("fill, messages/s acknowledged to the publisher", median("fill_per_second"))
-    console = Console()
-    console.print(table)
-    console.print(", ".join(f"{name} {value}" for name, value in facts.items()), highlight=False)
+
+@app.command()
+def query(
+    pairs: Annotated[int, typer.Option(min=1, help="Vehicles with a meter each, for the performance route.")] = 2000,
+    days: Annotated[tuple[int, int], typer.Option(help="The short and the long history, in days.")] = (3, 30),
+    fleet: Annotated[int, typer.Option(min=0, help="Pairs for the fleet route; 0 leaves it out.")] = 10_000,
+    seconds: Annotated[float, typer.Option(min=1, help="Length of each load.")] = 10,
+    runs: Runs = 1,
+    json: Json = False,
+) -> None:
+    """The performance route at 16 clients beside a short and a long history, and the fleet route."""
+    from joulegate_cli.bench.query import Fleet, bench_query
+
+    _run("query", runs, json, lambda progress: bench_query(Fleet(pairs, days, fleet), seconds, progress))
+
+
+@app.command()
+def storage(
+    devices: Annotated[int, typer.Option(min=2, help="Devices; half meters, half vehicles.")] = 1000,
+    runs: Runs = 1,
+    json: Json = False,
+) -> None:
+    """Bytes a reading, after a day of readings through the real writer."""
+    from joulegate_cli.bench.storage import bench_storage
+
+    _run("storage", runs, json, lambda progress: bench_storage(devices, progress))
+
+
+@app.command()
+def roll(
+    devices: Annotated[
+        list[int] | None, typer.Option(min=2, help="Size of a fleet, smallest first; 20,000, 100,000 and 400,000.")
+    ] = None,
+    large: Annotated[bool, typer.Option("--large", help="A million devices, too.")] = False,
+    runs: Runs = 1,
+    json: Json = False,
+) -> None:
+    """A quarter of an hour closed and rolled, for fleets of several sizes."""
+    from joulegate_cli.bench.roll import bench_roll
+
+    sizes = (devices or [20_000, 100_000, 400_000]) + [1_000_000] * large
+    _run("roll", runs, json, lambda progress: bench_roll(sizes, progress))
+
+
+@app.command()
+def mixed(
+    messages: Annotated[int, typer.Option(min=20_000, help="Size of each backlog.")] = 300_000,
+    devices: Annotated[int, typer.Option(min=2, help="Devices of each backlog.")] = 20_000,
+    pairs: Annotated[int, typer.Option(min=1, help="Vehicles with a meter each that are asked about.")] = 500,
+    rate: Annotated[float, typer.Option(min=0, help="Requests/s of all clients; 0: as fast as they are answered.")] = 0,
+    seconds: Annotated[float, typer.Option(min=1, help="Length of the load without a backlog.")] = 10,
+    runs: Runs = 1,
+    json: Json = False,
+) -> None:
+    """Ingestion with and without 16 clients that ask, and their answers with and without ingestion."""
+    from joulegate_cli.bench.mixed import Mix, bench_mixed
+
+    mix = Mix(messages, devices, pairs, rate)
+    _run("mixed", runs, json, lambda progress: bench_mixed(mix, seconds, progress))
+
+
+@app.command()
+def check() -> None:
+    """Every bench, small, held to limits on ratios: exit code 1 when one is broken. Takes a minute or two."""
+    from joulegate_cli.bench.check import check, show_checked, small_runs
+    from joulegate_cli.bench.phases import phases
+
+    with phases() as progress:
+        checked = list(check(small_runs(partial(progress, ""))))
+    if not show_checked(checked):
+        raise typer.Exit(1)
+
+
+def _run(name: str, runs: int, json: bool, one: Callable) -> None:  # type: ignore[type-arg]  # imported late
+    """Runs a bench with bars on standard error, and shows or writes what it gives."""
+    from joulegate_cli.bench.machine import machine_facts
+    from joulegate_cli.bench.phases import phases
+    from joulegate_cli.bench.report import collect, record, show
+
+    facts = machine_facts()
+    with phases() as progress:
+        cases = collect(one(partial(progress, f"run {number}: ")) for number in range(1, runs + 1))
+    if json:
+        print(record(name, cases, facts))
+    else:
+        show(cases, facts)

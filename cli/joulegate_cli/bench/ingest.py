@@ -1,17 +1,17 @@
-"""`joulegate bench ingest`: drains a backlog with one gateway, beside a bare loop on a backlog of the same size."""
+"""`joulegate bench ingest`: one gateway drains a backlog, beside a bare receive loop on the same backlog and a COPY of the same rows."""
 
-import asyncio
-import subprocess
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import Annotated
 
-import asyncpg
 import msgspec
 
-from joulegate_cli.bench.backlog import fill_session, readings
-from joulegate_cli.bench.child import gateway_child, wait_settled
+from joulegate_cli.bench.backlog import create_session, publish, readings
+from joulegate_cli.bench.bare_loop import BareLoop, BareLoopResult
+from joulegate_cli.bench.child import Program, gateway_child, wait_settled
+from joulegate_cli.bench.plain_copy import copied_per_second, rows_in_history
+from joulegate_cli.bench.report import Figure, Progress, Results
 from joulegate_cli.bench.servers import Servers, bench_servers
 from joulegate_core.errors import JoulegateError
 
@@ -19,106 +19,139 @@ BARE_CLIENT = "bench-bare-loop"
 GATEWAY_CLIENT = "bench-gateway"
 POLL_SECONDS = 0.1
 STALL_SECONDS = 60.0
+BARE_SECONDS = 300.0
 
-Progress = Callable[[str, int], None]
-"""Called with the name of a phase and the messages done in it."""
+
+class Drained(msgspec.Struct, frozen=True, rename="camel"):
+    """How a gateway took a backlog: the rate is from the first commit seen to the last."""
+
+    readings_per_second: float
+    cpu_us: float
+    database_cpu_us: float
+    peak_mb: float
+    start_seconds: float
 
 
 class IngestResult(msgspec.Struct, frozen=True, rename="camel"):
-    """One run. Rates in messages per second, CPU in microseconds of one core a message, memory in bytes.
-
-    `readings_per_second` runs from the first commit seen to the last; `start_seconds` is from the start of the
-    process to that first commit. `ratio` is the gateway's rate over the bare loop's.
-    """
+    """One run. CPU is of one core."""
 
     messages: int
     devices: int
-    fill_per_second: float
-    bare_loop_per_second: float
-    bare_loop_cpu_us: float
-    readings_per_second: float
-    gateway_cpu_us: float
-    gateway_peak_bytes: int
-    start_seconds: float
-    ratio: float
     committed: int
+    readings_per_second: Annotated[float, Figure("committed and acknowledged, readings/s", least=60_000)]
+    bare_loop_per_second: Annotated[float, Figure("bare loop without a database, messages/s")]
+    bare_loop_ratio: Annotated[float, Figure("gateway / bare loop", least=0.4)]
+    copy_per_second: Annotated[float, Figure("plain COPY of the same rows, rows/s")]
+    copy_ratio: Annotated[float, Figure("gateway / COPY")]
+    gateway_cpu_us: Annotated[float, Figure("gateway CPU, us a message")]
+    bare_loop_cpu_us: Annotated[float, Figure("bare loop CPU, us a message")]
+    cpu_ratio: Annotated[float, Figure("gateway CPU / bare loop CPU")]
+    database_cpu_us: Annotated[float, Figure("database CPU, us a message")]
+    copy_cpu_us: Annotated[float, Figure("database CPU of the COPY, us a row")]
+    database_cpu_ratio: Annotated[float, Figure("database CPU / that of the COPY")]
+    gateway_peak_mb: Annotated[float, Figure("gateway peak memory, MB", most=250)]
+    start_seconds: Annotated[float, Figure("start of the process to the first commit, s")]
+    fill_per_second: Annotated[float, Figure("fill, messages/s acknowledged to the publisher")]
 
 
-def bench_ingest(*, messages: int, devices: int, progress: Progress) -> IngestResult:
-    """Runs the bench on servers of its own.
+def bench_ingest(messages: int, devices: int, progress: Progress) -> Results:
+    """One run on servers of its own.
 
     Raises:
         JoulegateError: a part failed, or history does not hold every message exactly once at the end.
     """
     with bench_servers() as servers:
-        fill = _fill(servers, BARE_CLIENT, messages, devices, lambda n: progress("fill, for the bare loop", n))
+        filled = fill_backlog(servers, BARE_CLIENT, messages, devices, progress)
         bare = _bare_loop(servers, messages)
-        progress("bare loop", messages)
-        _fill(servers, GATEWAY_CLIENT, messages, devices, lambda n: progress("fill, for the gateway", n))
-        result = _gateway(servers, messages, devices, lambda n: progress("gateway", n))
-        committed = asyncio.run(_count_history(servers.postgres.url()))
+        fill_backlog(servers, GATEWAY_CLIENT, messages, devices, progress)
+        drained = drain(servers, GATEWAY_CLIENT, messages, progress)
+        committed = rows_in_history(servers.postgres.url())
+        cpu = servers.database_cpu_seconds()
+        copied = copied_per_second(servers.postgres.url())
+        copy_cpu_us = (servers.database_cpu_seconds() - cpu) / committed * 1e6
+    require_all(committed, messages)
+    yield (
+        f"backlog of {messages:,} readings, {devices:,} devices",
+        IngestResult(
+            messages=messages,
+            devices=devices,
+            committed=committed,
+            readings_per_second=drained.readings_per_second,
+            bare_loop_per_second=messages / bare.seconds,
+            bare_loop_ratio=drained.readings_per_second / (messages / bare.seconds),
+            copy_per_second=copied,
+            copy_ratio=drained.readings_per_second / copied,
+            gateway_cpu_us=drained.cpu_us,
+            bare_loop_cpu_us=bare.cpu_seconds / messages * 1e6,
+            cpu_ratio=drained.cpu_us / (bare.cpu_seconds / messages * 1e6),
+            database_cpu_us=drained.database_cpu_us,
+            copy_cpu_us=copy_cpu_us,
+            database_cpu_ratio=drained.database_cpu_us / copy_cpu_us,
+            gateway_peak_mb=drained.peak_mb,
+            start_seconds=drained.start_seconds,
+            fill_per_second=filled,
+        ),
+    )
+
+
+def fill_backlog(
+    servers: Servers, client_id: str, messages: int, devices: int, progress: Progress, *, first_slot: int = 0
+) -> float:
+    """Lets a backlog wait for `client_id`. Returns the messages acknowledged to the publisher per second."""
+    create_session(servers.broker.url, client_id)
+    return publish_backlog(servers, f"filler of {client_id}", messages, devices, progress, first_slot=first_slot)
+
+
+def publish_backlog(
+    servers: Servers, client_id: str, messages: int, devices: int, progress: Progress, *, first_slot: int = 0
+) -> float:
+    """Publishes a backlog to whoever has subscribed. Returns the messages acknowledged per second."""
+    backlog = readings(devices, messages, datetime.now(UTC), first_slot=first_slot)
+    return publish(servers.broker.url, client_id, backlog, _phase(progress, client_id, messages))
+
+
+def drain(servers: Servers, client_id: str, messages: int, progress: Progress, database: str = "postgres") -> Drained:
+    """Runs a gateway until it has settled the whole backlog.
+
+    Raises:
+        JoulegateError: it ended, makes no progress, or the backlog is too small to be timed.
+    """
+    started, database_cpu = time.perf_counter(), servers.database_cpu_seconds()
+    log = servers.directory / f"{client_id}.log"
+    with gateway_child(servers.environ(database), client_id, log) as gateway:
+        settling = wait_settled(gateway, messages, poll_seconds=POLL_SECONDS, timeout_seconds=STALL_SECONDS)
+        seen = list(_timed(settling, _phase(progress, client_id, messages)))
+        cpu, peak = gateway.cpu_seconds(), gateway.peak_mb()
+    first = next((at, settled) for at, settled in seen if settled)
+    ended = seen[-1][0]
+    if first[1] >= messages:
+        raise JoulegateError("the run was too short to be measured: raise --messages")
+    return Drained(
+        readings_per_second=(messages - first[1]) / (ended - first[0]),
+        cpu_us=cpu / messages * 1e6,
+        database_cpu_us=(servers.database_cpu_seconds() - database_cpu) / messages * 1e6,
+        peak_mb=peak,
+        start_seconds=first[0] - started,
+    )
+
+
+def require_all(committed: int, messages: int) -> None:
+    """Raises JoulegateError unless every message was committed, and none twice."""
     if committed != messages:
         raise JoulegateError(f"history holds {committed} readings, {messages} were published: this is a bug")
-    bare_rate = messages / bare["seconds"]
-    return msgspec.structs.replace(
-        result,
-        fill_per_second=fill,
-        bare_loop_per_second=bare_rate,
-        bare_loop_cpu_us=bare["cpu"] / messages * 1e6,
-        ratio=result.readings_per_second / bare_rate,
-        committed=committed,
-    )
 
 
-def _fill(servers: Servers, client_id: str, messages: int, devices: int, progress: Callable[[int], None]) -> float:
-    """Returns the messages acknowledged to the publisher per second."""
-    started = time.perf_counter()
-    backlog = readings(devices, messages, datetime.now(UTC))
-    asyncio.run(fill_session(servers.broker.url, client_id, backlog, progress))
-    return messages / (time.perf_counter() - started)
+def _timed(settling: Iterator[int], progress: Callable[[int], None]) -> Iterator[tuple[float, int]]:
+    for settled in settling:
+        progress(settled)
+        yield time.perf_counter(), settled
 
 
-def _bare_loop(servers: Servers, messages: int) -> dict[str, float]:
-    command = [sys.executable, "-m", "joulegate_cli.bench.bare_loop"]
-    arguments = [str(servers.broker.port), BARE_CLIENT, str(messages)]
-    try:
-        done = subprocess.run([*command, *arguments], capture_output=True, check=True, timeout=STALL_SECONDS * 5)
-    except subprocess.SubprocessError as error:
-        raise JoulegateError(f"the bare loop failed: {error}") from error
-    return msgspec.json.decode(done.stdout, type=dict[str, float])
+def _bare_loop(servers: Servers, messages: int) -> BareLoopResult:
+    task = BareLoop(servers.broker.port, BARE_CLIENT, messages)
+    result: BareLoopResult = Program("bare_loop", task).result(BareLoopResult, timeout_seconds=BARE_SECONDS)
+    return result
 
 
-def _gateway(servers: Servers, messages: int, devices: int, progress: Callable[[int], None]) -> IngestResult:
-    started = time.perf_counter()
-    first: tuple[float, int] | None = None
-    with gateway_child(servers.environ, GATEWAY_CLIENT, servers.directory / "gateway.log") as child:
-        for settled in wait_settled(child, messages, poll_seconds=POLL_SECONDS, timeout_seconds=STALL_SECONDS):
-            if first is None and settled:
-                first = (time.perf_counter(), settled)
-            progress(settled)
-        ended = time.perf_counter()
-        cpu, peak = child.cpu_seconds(), child.peak_bytes()
-    if first is None or first[1] >= messages:
-        raise JoulegateError("the run was too short to be measured: raise --messages")
-    return IngestResult(
-        messages=messages,
-        devices=devices,
-        fill_per_second=0,
-        bare_loop_per_second=0,
-        bare_loop_cpu_us=0,
-        readings_per_second=(messages - first[1]) / (ended - first[0]),
-        gateway_cpu_us=cpu / messages * 1e6,
-        gateway_peak_bytes=peak,
-        start_seconds=first[0] - started,
-        ratio=0,
-        committed=0,
-    )
-
-
-async def _count_history(url: str) -> int:
-    connection = await asyncpg.connect(url)
-    try:
-        tables = ("meter_history", "vehicle_history")
-        return sum([await connection.fetchval("select count(*) from " + table) for table in tables])
-    finally:
-        await connection.close()
+def _phase(progress: Progress, phase: str, total: int) -> Callable[[int], None]:
+    return lambda done: progress(phase, done, total)

@@ -11,16 +11,21 @@ import psutil
 from joulegate_cli.local.broker import find_mosquitto
 from joulegate_cli.local.postgres import embedded_bin_dir
 
-PACKAGES = ("joulegate", "aiomqtt", "mqtt5", "asyncpg", "msgspec", "uvloop")
+PACKAGES = ("joulegate", "aiomqtt", "mqtt5", "asyncpg", "msgspec", "uvloop", "uvicorn", "starlette")
+
+IDLE_SECONDS = 1.0
+"""So long the load of others is looked at before a bench begins."""
 
 
 def machine_facts() -> dict[str, str]:
-    """Processor, cores, memory, kernel, and the versions of everything that takes part."""
+    """Processor, cores, memory, kernel, the versions of everything that takes part, and what others do on the machine."""
+    others = psutil.cpu_percent(interval=IDLE_SECONDS) / 100 * (os.cpu_count() or 1)
     return {
         "cpu": _cpu_model(),
         "cores": str(os.cpu_count()),
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "kernel": platform.release(),
+        "cores busy before": f"{others:.1f}",
         "python": platform.python_version(),
         "postgresql": _first_line(str(embedded_bin_dir() / "postgres"), "--version"),
         "broker": _first_line(find_mosquitto() or "", "-h"),
