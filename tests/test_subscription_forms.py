@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -70,7 +72,7 @@ async def test_the_form_changes_under_a_stream(member: Gateway, db: asyncpg.Conn
     await numbered.assert_each_once(db)
 
 
-async def hold_up(monkeypatch: pytest.MonkeyPatch, request: str, after: int) -> asyncio.Event:
+def hold_up(monkeypatch: pytest.MonkeyPatch, request: str, after: int) -> asyncio.Event:
     """From now on a connection's `request` is sent `after` times, and no further; the event says that it came to this."""
     reached, sent, genuine = asyncio.Event(), 0, getattr(Connection, request)
 
@@ -100,7 +102,7 @@ async def test_a_crash_in_the_middle_of_a_change(
     async with streaming(member.broker, numbered):
         await member.stop()
         with pytest.MonkeyPatch.context() as patch:
-            reached = await hold_up(patch, request_, after)
+            reached = hold_up(patch, request_, after)
             await member.start(ready=False, share_group=group(member, "b"))
             async with asyncio.timeout(20):
                 await reached.wait()
@@ -134,7 +136,7 @@ async def test_a_form_that_another_process_subscribed_again_is_unsubscribed_agai
     member: Gateway, database_url: str, db: asyncpg.Connection
 ) -> None:
     async with Proxy(member.broker.port) as proxy:
-        through = {"mqtt_url": f"mqtt://127.0.0.1:{proxy.port}"}
+        through: dict[str, Any] = {"mqtt_url": f"mqtt://127.0.0.1:{proxy.port}"}
         await member.start(share_group=group(member, "a"))
         await member.stop()
         await member.start(share_group=group(member, "b"), **through)
@@ -182,7 +184,7 @@ async def test_the_record_holds_a_digest_of_the_client_id(member: Gateway, db: a
 
 
 @pytest.fixture
-async def on_built_in(tmp_path, database_url: str) -> AsyncIterator[Gateway]:  # type: ignore[no-untyped-def]
+async def on_built_in(tmp_path: Path, database_url: str) -> AsyncIterator[Gateway]:
     """A gateway, not started yet, on the built-in broker."""
     server = LocalBroker(tmp_path / "built-in", kind="rumqttd").start()
     gateway = Gateway(server, database_url)
@@ -196,7 +198,7 @@ async def test_a_session_whose_first_subscribe_failed_half_way_does_not_stay_dea
     on_built_in: Gateway, db: asyncpg.Connection, after: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        reached = await hold_up(patch, "subscribe", after)
+        reached = hold_up(patch, "subscribe", after)
         await on_built_in.start(ready=False)
         async with asyncio.timeout(20):
             await reached.wait()

@@ -15,7 +15,7 @@ from joulegate_core.errors import DatabaseUnavailableError
 from joulegate_core.settings import Settings
 from joulegate_gateway.database import Database
 from joulegate_gateway.decoder import Decoder
-from joulegate_gateway.departure import NotLeftError
+from joulegate_gateway.errands import NotLeftError
 from joulegate_gateway.inbox import Inbox
 from joulegate_gateway.ledger import Metrics
 from joulegate_gateway.operations import operations_app

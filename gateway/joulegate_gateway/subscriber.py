@@ -23,8 +23,7 @@ from joulegate_core.settings import Settings
 from joulegate_gateway.broker_watch import DROPPED_TOPIC, BrokerWatch
 from joulegate_gateway.connection import Connection
 from joulegate_gateway.decoder import Decoder
-from joulegate_gateway.departure import Departure
-from joulegate_gateway.forms import Forms
+from joulegate_gateway.errands import Errand, Leaving, Staying
 from joulegate_gateway.inbox import Delivery, Inbox
 from joulegate_gateway.ledger import Metrics
 from joulegate_gateway.pipeline import Pipeline
@@ -71,8 +70,7 @@ class Subscriber:
         self._metrics = metrics
         self._watch = BrokerWatch(metrics.broker_dropped)
         self._clock = clock
-        self._forms = Forms(settings)
-        self._departure = Departure(metrics.ledger) if leave else None
+        self._errand: Errand = Leaving(settings, metrics.ledger) if leave else Staying(settings, self._watch)
         self._now = clock()
         self._looked_at_clock = time.monotonic()
 
@@ -133,7 +131,7 @@ class Subscriber:
         raise AssertionError("unreachable: retries are not limited")
 
     async def _open(self) -> Connection:
-        await self._forms.prepare(joining=self._departure is None)
+        await self._errand.prepare()
         connection = Connection(
             self._address,
             deliver=self._deliver,
@@ -144,24 +142,17 @@ class Subscriber:
         )
         await connection.open()
         try:
-            request = self._join if self._departure is None else self._forms.leave
-            await self._answered(connection, request(connection))
+            await self._answered(connection, self._errand.begin(connection))
         except BaseException:
             await connection.close()
             raise
-        self.subscribed = self._departure is None
-        if self.subscribed:
-            log.info("subscribed", broker=self._address.endpoint, session_present=connection.session_present)
-        elif connection.session_present:
-            log.info("unsubscribed", broker=self._address.endpoint)
-        else:
-            log.info("no_session_to_leave", broker=self._address.endpoint)
+        self.subscribed = self._errand.stays
+        log.info(
+            "subscribed" if self.subscribed else "unsubscribed",
+            broker=self._address.endpoint,
+            session_present=connection.session_present,
+        )
         return connection
-
-    async def _join(self, connection: Connection) -> None:
-        await self._forms.join(connection)
-        if self._settings.subscribe == "always":  # the built-in broker closes the connection of who asks for a $ topic
-            await self._watch.follow(connection)
 
     async def _answered(self, connection: Connection, request: Coroutine[Any, Any, None]) -> None:
         """Waits for the broker's answers to `request`, for as long as any can come."""
@@ -185,11 +176,11 @@ class Subscriber:
         """Returns when the connection is lost, the database is out, `stop` came and what was taken is settled, or we have left."""
         stopping = asyncio.create_task(stop.wait(), name="mqtt-stop")
         outage = asyncio.create_task(self._pipeline.outage.wait(), name="mqtt-outage")
-        leaving = asyncio.create_task(self._leave(connection), name="mqtt-leave")
+        finishing = asyncio.create_task(self._errand.finish(connection), name="mqtt-errand")
         try:
-            await _first({connection.lost, stopping, outage, leaving})
+            await _first({connection.lost, stopping, outage, finishing})
         finally:
-            for task in (stopping, outage, leaving):
+            for task in (stopping, outage, finishing):
                 task.cancel()
         if stop.is_set():
             self._inbox.close()
@@ -202,7 +193,7 @@ class Subscriber:
         elif outage.done():
             log.warning("queue_left_to_broker", reason="the database is out")
         else:
-            await leaving
+            await finishing
             await connection.close(end_session=True)
             self.left = True
             log.info("left", drained=self._metrics.ledger.settled.total())
@@ -211,19 +202,9 @@ class Subscriber:
         """The error of a connection that ended when it was needed: to be tried again, unless another client took the session."""
         if not connection.taken_over:
             return BrokerUnavailableError(f"the connection ended before the broker's answer: {reason}")
-        advice = "give each gateway a JOULEGATE_CLIENT_ID of its own"
-        if self._departure is not None:
-            advice = "stop it, then run `joulegate gateway --leave` again"
         return SessionTakenOverError(  # the id itself is not named: whoever knows it can take the session
-            f"another client connected to {self._address.endpoint} with this gateway's client id: {advice}"
+            f"another client connected to {self._address.endpoint} with this gateway's client id: {self._errand.twin_advice}"
         )
-
-    async def _leave(self, connection: Connection) -> None:
-        """Returns when all is drained; never, when we are here to stay."""
-        if self._departure is None:
-            await asyncio.Future()
-        else:
-            await self._departure.drain(connection)
 
     def _deliver(self, connection: Connection, packet: aiomqtt.PublishPacket) -> None:
         topic = packet.topic
