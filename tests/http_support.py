@@ -9,6 +9,7 @@ import httpx
 
 from joulegate_core.clock import utc_now
 from joulegate_core.telemetry import Message, MeterReading, Stream, VehicleReading
+from joulegate_db.link_store import open_link_store
 from joulegate_db.performance import Performance
 from joulegate_db.reader import Reader, open_reader
 from joulegate_db.windows import Window
@@ -78,6 +79,15 @@ async def api_on(url: str, *, now: datetime) -> AsyncIterator[httpx.AsyncClient]
     """The same on the database at `url`."""
     async with open_reader(url) as reader, client_of(reader, now=now) as client:
         yield client
+
+
+@asynccontextmanager
+async def links_api(url: str, *, now: datetime = TEN + timedelta(hours=2)) -> AsyncIterator[httpx.AsyncClient]:
+    """The same of an application that takes changes, too; its reader is read-only, as in the service."""
+    async with open_reader(url) as reader, open_link_store(url) as links:
+        transport = httpx.ASGITransport(app=create_app(reader, lambda: now, Metrics(), links))
+        async with httpx.AsyncClient(transport=transport, base_url="http://joulegate") as client:
+            yield client
 
 
 def _message(reading: Reading) -> Message:

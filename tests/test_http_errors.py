@@ -1,7 +1,7 @@
 """Every error is a problem document that says what to do, and nothing of what is inside."""
 
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import httpx
@@ -61,6 +61,16 @@ def problem(response: httpx.Response, status: int, code: str) -> Json:
 async def test_every_rule_of_the_window(api: httpx.AsyncClient, query: str, code: str, says: str) -> None:
     body = problem(await api.get(f"{PERFORMANCE}?{query}"), 400, code)
     assert says in body["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "days"),
+    [(PERFORMANCE, 31), (f"{PERFORMANCE}/series", 31), ("/v1/analytics/fleet", 31), ("/v1/analytics/pairing", 3)],
+)
+async def test_a_huge_window_is_refused_with_its_limit(api: httpx.AsyncClient, path: str, days: int) -> None:
+    for length in (timedelta(days=days, microseconds=1), timedelta(days=20_000)):
+        response = await api.get(path, params={"from": (NOW - length).isoformat(), "to": NOW.isoformat()})
+        assert f"at most {days} days" in problem(response, 400, "window_too_long")["detail"]
 
 
 @pytest.mark.parametrize("route", ["/v1/analytics/performance/", "/v1/vehicles/", "/v1/meters/"])

@@ -64,7 +64,7 @@ async def test_the_bucket_that_is_shared_says_so(api: httpx.AsyncClient) -> None
 
 
 @pytest.mark.parametrize(
-    ("days", "bucket", "code"), [(1, "5m", "bad_bucket"), (31, "15m", "too_many_points"), (1, "", "bad_bucket")]
+    ("days", "bucket", "code"), [(1, "5m", "bad_choice"), (31, "15m", "too_many_points"), (1, "", "bad_choice")]
 )
 async def test_what_cannot_be_plotted_is_refused(api: httpx.AsyncClient, days: int, bucket: str, code: str) -> None:
     window = {"from": text(at(-days * 1440)), "to": text(at(0)), "bucket": bucket}

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import asyncpg
@@ -11,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway_harness import eventually
-from http_support import at, meter, vehicle, write
+from http_support import TEN, meter, vehicle, write
 from joulegate_cli.local.ports import free_port
 from joulegate_cli.local.postgres import LocalPostgres
 from joulegate_core.clock import utc_now
@@ -31,11 +32,13 @@ def environ(port: int, url: str, **more: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def sidecar(url: str, **more: str) -> AsyncIterator[httpx.AsyncClient]:
+async def sidecar(
+    url: str, *, now: datetime = TEN + timedelta(hours=1), **more: str
+) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a running sidecar."""
     port = free_port()
     stop = asyncio.Event()
-    running = asyncio.create_task(run_http(load_settings(environ(port, url, **more)), stop, clock=lambda: at(60)))
+    running = asyncio.create_task(run_http(load_settings(environ(port, url, **more)), stop, clock=lambda: now))
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         await eventually(lambda: answers(client, running))
         try:
@@ -111,9 +114,9 @@ async def test_metrics_count_requests_by_route_and_status(database_url: str) -> 
         for path in (PERFORMANCE, PERFORMANCE, "/v1/vehicles/none", "/v1/vehicles/also-none", "/etc/passwd"):
             await client.get(path)
         lines = (await client.get("/metrics")).text.splitlines()
-    route = "/v1/analytics/performance/{vehicle_id}"
+    route = "/v1/analytics/performance/{vehicleId}"
     assert f'joulegate_http_requests_total{{route="{route}",status="200"}} 2.0' in lines
-    assert 'joulegate_http_requests_total{route="/v1/vehicles/{vehicle_id}",status="404"} 2.0' in lines
+    assert 'joulegate_http_requests_total{route="/v1/vehicles/{vehicleId}",status="404"} 2.0' in lines
     assert 'joulegate_http_requests_total{route="unmatched",status="404"} 1.0' in lines
     assert f'joulegate_http_request_seconds_count{{route="{route}"}} 2.0' in lines
     assert not any("passwd" in line for line in lines)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import asyncpg
 import httpx
@@ -11,12 +10,11 @@ from structlog.testing import capture_logs
 
 from declarations_support import DEFAULTS, roll
 from gateway_harness import eventually
-from http_support import Json, at, meter, vehicle, write
+from http_support import Json, at, links_api, meter, vehicle, write
 from joulegate_cli.local.ports import free_port
 from joulegate_core.settings import load_settings
 from joulegate_db import link_store
 from joulegate_db.declarations import declarations_locked
-from joulegate_db.link_store import open_link_store
 from joulegate_db.reader import open_reader
 from joulegate_db.rollups import Rollups
 from joulegate_http.app import create_app
@@ -28,19 +26,9 @@ from test_http_service import answers, environ, sidecar
 LINK: Json = {"vehicleId": "v-1", "meterId": "m-1", "validFrom": "2026-05-01T00:00:00Z", "validTo": None}
 
 
-@asynccontextmanager
-async def links_api(url: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an application that takes changes; its reader is read-only, as in the service."""
-    async with open_reader(url) as reader, open_link_store(url) as links:
-        app = create_app(reader, lambda: at(120), Metrics(), links)
-        transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://joulegate") as client:
-            yield client
-
-
 @pytest.fixture
 async def api(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
-    """The same on the test's database."""
+    """A client of an application that takes changes."""
     async with links_api(database_url) as client:
         yield client
 

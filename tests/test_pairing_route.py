@@ -89,10 +89,10 @@ async def test_one_vehicle_a_limit_and_a_window(database_url: str) -> None:
 @pytest.mark.parametrize(
     ("query", "status", "code"),
     [
-        ({"limit": "0"}, 400, "bad_limit"),
-        ({"limit": "1001"}, 400, "bad_limit"),
-        ({"limit": "many"}, 400, "bad_limit"),
-        ({"limit": "²"}, 400, "bad_limit"),
+        ({"limit": "0"}, 400, "bad_number"),
+        ({"limit": "1001"}, 400, "bad_number"),
+        ({"limit": "many"}, 400, "bad_number"),
+        ({"limit": "²"}, 400, "bad_number"),
         ({"vehicleId": "no spaces"}, 400, "bad_id"),
         ({"vehicleId": "v-9"}, 404, "vehicle_not_found"),
         ({"from": at(MINUTES - 3 * 24 * 60 - 1).isoformat()}, 400, "window_too_long"),

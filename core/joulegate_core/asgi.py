@@ -4,13 +4,23 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from joulegate_core.errors import PortTakenError
+from joulegate_core.http_connection import HttpConnection, Refusal, plain_refusal
 
 SHUTDOWN_SECONDS = 3
+"""How long a stop waits for open requests to be answered."""
+LAST_WORDS_SECONDS = 1.0
+"""How long those that were not have to be told so."""
+KEEP_ALIVE_SECONDS = 5
+"""How long a connection may be idle between two requests."""
+MAX_HEAD_BYTES = 16 * 1024
+"""As much as the request line and the headers may have together."""
 
 
 class _Server(uvicorn.Server):
@@ -21,32 +31,53 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serve(app: ASGIApp, host: str, port: int, setting: str) -> AsyncIterator[None]:
+async def serve(
+    app: ASGIApp, host: str, port: int, setting: str, *, refusal: Refusal = plain_refusal
+) -> AsyncIterator[None]:
     """Listens on `host:port` while the block runs, then finishes open requests for at most three seconds.
+
+    Requests that are not finished by then are cancelled; the application may answer them with its last words.
 
     Args:
         setting: the name of the setting that holds the port, for the error.
+        refusal: the response to what is not HTTP/1.1.
 
     Raises:
         PortTakenError: the address cannot be listened on.
     """
     listener = _listen(host, port, setting)
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        lifespan="off",
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-        server_header=False,
-    )
-    server = _Server(config)
+    server = _Server(_config(app, refusal))
     serving = asyncio.create_task(server.serve(sockets=[listener]), name=f"http-{port}")
     try:
         yield
     finally:
         server.should_exit = True
         await serving
+        await _end(server)
         listener.close()
+
+
+def _config(app: ASGIApp, refusal: Refusal) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=cast("Any", partial(HttpConnection, refusal=refusal)),
+        ws="none",
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+    )
+
+
+async def _end(server: uvicorn.Server) -> None:
+    """Ends what uvicorn has cancelled and leaves behind."""
+    if server.server_state.tasks:
+        await asyncio.wait(server.server_state.tasks, timeout=LAST_WORDS_SECONDS)
+    for connection in list(server.server_state.connections):
+        cast("HttpConnection", connection).transport.abort()
 
 
 def _listen(host: str, port: int, setting: str) -> socket.socket:

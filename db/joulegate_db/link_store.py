@@ -3,19 +3,15 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import asyncpg
-
-from joulegate_db.connect import open_pool, unavailable
+from joulegate_db.checked_pool import CheckedPool, open_checked_pool
 from joulegate_db.declarations import DECLARER_SETTINGS
-from joulegate_db.failures import DATABASE_ERRORS, is_permanent
 from joulegate_db.links import Link, LinkFilter, LinkPut, Outcome, delete_link, get_link, links_page, put_link
-from joulegate_db.migrate import require_schema
 
 POOL_SIZE = 2
 """Changes go one at a time anyway; the other connection looks meanwhile."""
 
-ACQUIRE_SECONDS = 5.0
-COMMAND_SECONDS = 40.0
+ANSWER_SECONDS = 40.0
+"""Longer than the session's statement timeout: it ends a wait for a server that no longer answers."""
 
 SETTINGS = DECLARER_SETTINGS | {
     "application_name": "joulegate-http-links",
@@ -27,52 +23,35 @@ SETTINGS = DECLARER_SETTINGS | {
 class LinkStore:
     """Looks at links and changes them. Reads are from the same database as writes: a client finds what it has just put.
 
-    Every method raises:
-        DatabaseUnavailableError: the database cannot be reached, is busy, or fails for a reason that passes.
-        SchemaMismatchError: the schema is not this version's.
+    Every method raises what `CheckedPool.connection` does.
     """
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: CheckedPool) -> None:
         self._pool = pool
-        self._schema_matches = False
 
     async def page(self, which: LinkFilter, after: int, limit: int) -> list[Link]:
         """Up to `limit` links in order of id, beginning after the id `after`."""
-        async with self._connection() as connection:
+        async with self._pool.connection() as connection:
             return await links_page(connection, which, after, limit)
 
     async def get(self, number: int) -> Link | None:
         """The link with this id."""
-        async with self._connection() as connection:
+        async with self._pool.connection() as connection:
             return await get_link(connection, number)
 
     async def put(self, put: LinkPut) -> tuple[Link, Outcome]:
         """Creates a link, changes its end, or finds it as wanted. Raises LinkOverlapError."""
-        async with self._connection() as connection:
+        async with self._pool.connection() as connection:
             return await put_link(connection, put)
 
     async def delete(self, number: int) -> Link | None:
         """Deletes the link with this id and returns it."""
-        async with self._connection() as connection:
+        async with self._pool.connection() as connection:
             return await delete_link(connection, number)
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
-        try:
-            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-                if not self._schema_matches:
-                    await require_schema(connection)
-                    self._schema_matches = True
-                yield connection
-        except DATABASE_ERRORS as error:
-            if is_permanent(error):
-                raise
-            self._schema_matches = False
-            raise unavailable(error) from error
 
 
 @asynccontextmanager
 async def open_link_store(url: str) -> AsyncIterator[LinkStore]:
     """A store for the length of the block; it connects when it is first used."""
-    async with open_pool(url, SETTINGS, size=POOL_SIZE, command_timeout=COMMAND_SECONDS) as pool:
+    async with open_checked_pool(url, SETTINGS, size=POOL_SIZE, seconds=ANSWER_SECONDS) as pool:
         yield LinkStore(pool)

@@ -1,63 +1,73 @@
-"""The routes of the fleet as a whole: its answer, and its alerts."""
+"""The fleet as a whole: its answer, and its alerts."""
 
-from typing import Any, get_args
+from typing import Annotated
 
-from starlette.datastructures import QueryParams
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from msgspec import Meta
 
 from joulegate_core.clock import Clock
 from joulegate_db.alerts import AlertFilter, AlertKind, AlertState, alert_page
 from joulegate_db.fleet import fleet
 from joulegate_db.reader import Reader
-from joulegate_http import parameters
-from joulegate_http.problems import bad_request
-from joulegate_http.respond import json_response
+from joulegate_http.operation import DATABASE_CODES, Operation
+from joulegate_http.parameters import Parameters
+from joulegate_http.rules import CursorParameter, DeviceParameter
 from joulegate_http.schemas import Alert, Alerts, Fleet, answer
+from joulegate_http.windows import WINDOW_CODES, WindowParameters, window
 
-WORST = 10
-MOST_WORST = 1000
-PAGE = 100
-LONGEST_PAGE = 1000
 HIGHEST_ID = 10**18
 
 
-def fleet_routes(reader: Reader, clock: Clock) -> list[Route]:
-    """The routes that answer from `reader`, at the time that `clock` tells."""
+class FleetParameters(WindowParameters, frozen=True, kw_only=True):
+    """A window, and how much of the ranking."""
 
-    async def whole_fleet(request: Request) -> Response:
-        query, now = request.query_params, clock()
-        parameters.require_known(query, ("from", "to", "worst"))
-        is_asked = "from" in query or "to" in query
-        window = parameters.window(query, now) if is_asked else None
-        worst = parameters.number(query, "worst", default=WORST, least=0, most=MOST_WORST)
-        return json_response(answer(Fleet, await fleet(reader, window, now, worst)))
-
-    async def alerts(request: Request) -> Response:
-        query = request.query_params
-        parameters.require_known(query, ("state", "kind", "device", "limit", "cursor"))
-        which = AlertFilter(
-            state=_choice(query, "state", AlertState) or "all",
-            kind=_choice(query, "kind", AlertKind),
-            device=parameters.optional_id(query, "device"),
-        )
-        limit = parameters.number(query, "limit", default=PAGE, least=1, most=LONGEST_PAGE)
-        before = parameters.number(query, "cursor", default=HIGHEST_ID, least=0, most=HIGHEST_ID)
-        found = await alert_page(reader, which, before, limit + 1)  # one more than asked for: is there a next page?
-        page = tuple(answer(Alert, alert) for alert in found[:limit])
-        return json_response(Alerts(page, str(page[-1].id) if len(found) > limit else None))
-
-    return [Route("/v1/analytics/fleet", whole_fleet), Route("/v1/alerts", alerts)]
+    worst: Annotated[int, Meta(ge=0, le=1000, description="How many of the worst vehicles are listed.")] = 10
 
 
-def _choice(query: QueryParams, name: str, choices: Any) -> Any:
-    """The parameter as one of the literal type's values, None when it is not given.
+class AlertParameters(Parameters, frozen=True, kw_only=True):
+    """Which alerts."""
 
-    Raises:
-        ProblemError: `bad_choice`.
-    """
-    allowed = get_args(choices)
-    if name in query and query[name] not in allowed:
-        raise bad_request("bad_choice", f"{name} must be one of {', '.join(allowed)}.")
-    return query.get(name)
+    state: Annotated[AlertState, Meta(description="Open ones, closed ones, or all.")] = "all"
+    kind: Annotated[AlertKind, Meta(description="Of this kind only.")] | None = None
+    device: Annotated[DeviceParameter, Meta(description="Of this meter or vehicle only.")] | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000, description="The length of a page.")] = 100
+    cursor: CursorParameter | None = None
+
+
+def fleet_operations(reader: Reader, clock: Clock) -> list[Operation]:
+    """What answers from `reader`, at the time that `clock` tells."""
+
+    async def get_fleet(asked: FleetParameters) -> Fleet:
+        now = clock()
+        of_time = window(asked, now) if asked.start or asked.end else None
+        return answer(Fleet, await fleet(reader, of_time, now, asked.worst))
+
+    async def list_alerts(asked: AlertParameters) -> Alerts:
+        which = AlertFilter(state=asked.state, kind=asked.kind, device=asked.device)
+        before = HIGHEST_ID if asked.cursor is None else int(asked.cursor)
+        found = await alert_page(reader, which, before, asked.limit + 1)  # one more: is there a next page?
+        page = tuple(answer(Alert, alert) for alert in found[: asked.limit])
+        return Alerts(page, str(page[-1].id) if len(found) > asked.limit else None)
+
+    return [
+        Operation(
+            method="GET",
+            path="/v1/analytics/fleet",
+            handler=get_fleet,
+            tag="analytics",
+            summary="The fleet's totals, its distribution and its worst vehicles",
+            description="Over whole quarters of an hour. Without `from` and `to`: the 24 hours before the newest one that is summed.",
+            parameters=FleetParameters,
+            answer=Fleet,
+            codes=(*WINDOW_CODES, *DATABASE_CODES),
+        ),
+        Operation(
+            method="GET",
+            path="/v1/alerts",
+            handler=list_alerts,
+            tag="analytics",
+            summary="Alerts, newest first",
+            parameters=AlertParameters,
+            answer=Alerts,
+            codes=DATABASE_CODES,
+        ),
+    ]

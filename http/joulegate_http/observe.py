@@ -1,5 +1,6 @@
 """Around every request: its id, its metrics, its headers, and the last net for exceptions."""
 
+import asyncio
 import time
 import uuid
 
@@ -9,11 +10,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from joulegate_core.telemetry import is_valid_id
 from joulegate_http.metrics import Metrics
-from joulegate_http.problems import as_problem, problem_response
+from joulegate_http.problems import REQUEST_ID_HEADER, ProblemError, as_problem, problem_response, stopping
 
 log = structlog.get_logger()
 
-REQUEST_ID_HEADER = "X-Request-Id"
+CLIENT_GONE = 499
+"""The status in metrics for a client that did not wait for an answer; nginx counts it under the same."""
 
 
 class Observe:
@@ -42,15 +44,24 @@ class Observe:
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
-                await self._app(scope, receive, send_observed)
-            except Exception as error:
-                log.exception("request_failed", route=_route(scope))
-                if status:  # the client has half an answer: only ending the connection tells it so
-                    raise
-                response = problem_response(as_problem(error), scope["path"], request_id)
-                await response(scope, receive, send_observed)
+                failure = await self._failure(scope, receive, send_observed)
+                if failure is not None and not status:  # a client with half an answer is told by the connection's end
+                    await problem_response(failure, scope["path"], request_id)(scope, receive, send_observed)
             finally:
-                self._metrics.observe(_route(scope), status, time.perf_counter() - started)
+                self._metrics.observe(_route(scope), status or CLIENT_GONE, time.perf_counter() - started)
+
+    async def _failure(self, scope: Scope, receive: Receive, send: Send) -> ProblemError | None:
+        """Runs the application. Returns what it could not answer itself."""
+        try:
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:  # the service stops and waits no longer: a last word instead of a traceback
+            if (task := asyncio.current_task()) is not None:
+                task.uncancel()
+            return stopping()
+        except Exception as error:
+            log.exception("request_failed", route=_route(scope))
+            return as_problem(error)
+        return None
 
 
 def _request_id(scope: Scope) -> str:

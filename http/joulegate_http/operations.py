@@ -1,36 +1,55 @@
 """What an operator asks the sidecar: /healthz, /readyz, /metrics."""
 
-import asyncio
-
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
-from joulegate_core.errors import DatabaseUnavailableError
 from joulegate_db.reader import Reader
 from joulegate_http.metrics import Metrics
-from joulegate_http.respond import json_response
+from joulegate_http.operation import DATABASE_CODES, Operation
+from joulegate_http.parameters import Parameters
 from joulegate_http.schemas import Health
 
-READY_TIMEOUT_SECONDS = 2.0
+READY_SECONDS = 2.0
 
 
-def operations_routes(reader: Reader, metrics: Metrics) -> list[Route]:
-    """The routes. /healthz says that the process answers; /readyz that it can answer from the database."""
+def operations(reader: Reader, metrics: Metrics) -> list[Operation]:
+    """/healthz says that the process answers; /readyz that it can answer from the database."""
 
-    async def healthz(_: Request) -> Response:
-        return json_response(Health())
+    async def get_health(_: Parameters) -> Health:
+        return Health()
 
-    async def readyz(_: Request) -> Response:
-        try:
-            async with asyncio.timeout(READY_TIMEOUT_SECONDS):
-                await reader.check()
-        except TimeoutError:
-            raise DatabaseUnavailableError("the database does not answer") from None
-        return json_response(Health())
+    async def get_readiness(_: Parameters) -> Health:
+        await reader.check(READY_SECONDS)
+        return Health()
 
-    async def scrape(_: Request) -> Response:
+    async def get_metrics(_: Parameters) -> Response:
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
-    return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", scrape)]
+    return [
+        Operation(
+            method="GET",
+            path="/healthz",
+            handler=get_health,
+            tag="operations",
+            summary="The process answers",
+            answer=Health,
+        ),
+        Operation(
+            method="GET",
+            path="/readyz",
+            handler=get_readiness,
+            tag="operations",
+            summary="It can answer from the database",
+            description="The database is reached within two seconds, and its schema is this version's.",
+            answer=Health,
+            codes=DATABASE_CODES,
+        ),
+        Operation(
+            method="GET",
+            path="/metrics",
+            handler=get_metrics,
+            tag="operations",
+            summary="Metrics for Prometheus",
+            answer="text/plain",
+        ),
+    ]

@@ -1,63 +1,57 @@
-"""The route that suggests which meter belongs to which vehicle."""
+"""Which meter belongs to which vehicle, as their shapes suggest."""
 
-import re
 from datetime import timedelta
+from typing import Annotated
 
-from starlette.datastructures import QueryParams
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from msgspec import Meta
 
 from joulegate_core.clock import Clock
 from joulegate_db.pairing import pairings
 from joulegate_db.reader import Reader
-from joulegate_http import parameters
-from joulegate_http.problems import bad_request, not_found
-from joulegate_http.respond import json_response
+from joulegate_http.codes import Code
+from joulegate_http.operation import DATABASE_CODES, Operation
+from joulegate_http.problems import ProblemError
+from joulegate_http.rules import VehicleParameter
 from joulegate_http.schemas import PairingFinding, Pairings, Window, answer
+from joulegate_http.windows import WINDOW_CODES, WindowParameters, window
 
 LONGEST_WINDOW = timedelta(days=3)
 """More days show nothing that three do not, and their minutes would take long to read."""
 
-DEFAULT_LIMIT = 100
-HIGHEST_LIMIT = 1000
+
+class PairingParameters(WindowParameters, frozen=True, kw_only=True):
+    """Which vehicles are judged, over which window."""
+
+    vehicle_id: Annotated[VehicleParameter, Meta(description="Judge this vehicle only.")] | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000, description="How many findings are listed.")] = 100
 
 
-def pairing_routes(reader: Reader, clock: Clock) -> list[Route]:
-    """The route that answers from `reader`; a window ends by default at the time that `clock` tells."""
+def pairing_operations(reader: Reader, clock: Clock) -> list[Operation]:
+    """What answers from `reader`; a window ends by default at the time that `clock` tells."""
 
-    async def pairing(request: Request) -> Response:
-        query = request.query_params
-        parameters.require_known(query, ("from", "to", "vehicleId", "limit"))
-        window = parameters.window(query, clock())
-        if window.length > LONGEST_WINDOW:
-            raise bad_request("window_too_long", f"Shapes are compared over at most {LONGEST_WINDOW.days} days.")
-        vehicle = parameters.device_id(query["vehicleId"]) if "vehicleId" in query else None
-        limit = _limit(query)
-        result = await pairings(reader, window, vehicle)
+    async def find_pairings(asked: PairingParameters) -> Pairings:
+        result = await pairings(reader, window(asked, clock(), longest=LONGEST_WINDOW), asked.vehicle_id)
         if result is None:
-            raise not_found("vehicle_not_found", "No reading with this vehicleId was accepted yet.")
-        return json_response(
-            Pairings(
-                window=answer(Window, result.window),
-                vehicles=result.vehicles,
-                judged=result.judged,
-                not_judged={str(reason): count for reason, count in result.not_judged.items()},
-                found=len(result.findings),
-                findings=tuple(answer(PairingFinding, finding) for finding in result.findings[:limit]),
-            )
+            raise ProblemError(Code.VEHICLE_NOT_FOUND, "No reading with this vehicleId was accepted yet.")
+        return Pairings(
+            window=answer(Window, result.window),
+            vehicles=result.vehicles,
+            judged=result.judged,
+            not_judged={str(reason): count for reason, count in result.not_judged.items()},
+            found=len(result.findings),
+            findings=tuple(answer(PairingFinding, finding) for finding in result.findings[: asked.limit]),
         )
 
-    return [Route("/v1/analytics/pairing", pairing)]
-
-
-def _limit(query: QueryParams) -> int:
-    """How many findings are listed.
-
-    Raises:
-        ProblemError: `bad_limit`.
-    """
-    text = query.get("limit", str(DEFAULT_LIMIT))
-    if re.fullmatch("[0-9]{1,4}", text) is None or not 1 <= int(text) <= HIGHEST_LIMIT:
-        raise bad_request("bad_limit", f"limit must be a whole number from 1 to {HIGHEST_LIMIT}.")
-    return int(text)
+    return [
+        Operation(
+            method="GET",
+            path="/v1/analytics/pairing",
+            handler=find_pairings,
+            tag="analytics",
+            summary="Vehicles that seem to be paired with the wrong meter",
+            description="Compares the shapes of charging over a window: the last 24 hours, or at most 3 days.",
+            parameters=PairingParameters,
+            answer=Pairings,
+            codes=(*WINDOW_CODES, Code.VEHICLE_NOT_FOUND, *DATABASE_CODES),
+        )
+    ]

@@ -1,5 +1,6 @@
-"""Every error that a client can meet: its code, its status, what it says. All leave as RFC 9457 problem documents."""
+"""How every error leaves: as an RFC 9457 problem document with a code."""
 
+import uuid
 from collections.abc import Mapping
 from http import HTTPStatus
 from urllib.parse import quote
@@ -12,13 +13,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from joulegate_core.errors import DatabaseUnavailableError, SchemaMismatchError
-from joulegate_db.reader import QueryTimeoutError
+from joulegate_db.checked_pool import DatabaseBusyError, QueryTimeoutError
+from joulegate_http.codes import Code
 from joulegate_http.schemas import Link, Problem
 
 log = structlog.get_logger()
 
 TYPE_PREFIX = "urn:joulegate:problem:"
 MEDIA_TYPE = "application/problem+json"
+
+REQUEST_ID_HEADER = "X-Request-Id"
 
 RETRY_SECONDS = 5
 """For an outage: about as long as a database takes to restart."""
@@ -30,51 +34,34 @@ class ProblemError(Exception):
     """An error that the client caused or can understand.
 
     Args:
-        code: stable, for programs: lower case with underscores.
         detail: what is wrong with this request and what to do.
         link: the link in the way of a change.
     """
 
     def __init__(
-        self,
-        status: HTTPStatus,
-        code: str,
-        detail: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        link: Link | UnsetType = UNSET,
+        self, code: Code, detail: str, *, headers: Mapping[str, str] | None = None, link: Link | UnsetType = UNSET
     ) -> None:
         super().__init__(code)
-        self.status = status
         self.code = code
         self.detail = detail
         self.headers = dict(headers or {})
         self.link = link
 
 
-def bad_request(code: str, detail: str) -> ProblemError:
-    """400: the request cannot be answered as it was put."""
-    return ProblemError(HTTPStatus.BAD_REQUEST, code, detail)
-
-
-def not_found(code: str, detail: str) -> ProblemError:
-    """404: there is no such thing."""
-    return ProblemError(HTTPStatus.NOT_FOUND, code, detail)
-
-
 def problem_response(problem: ProblemError, path: str, request_id: str) -> Response:
     """The problem as a response. `path` is the request's, decoded."""
+    status = problem.code.status
     body = Problem(
         type=TYPE_PREFIX + problem.code.replace("_", "-"),
-        title=problem.status.phrase,
-        status=problem.status,
+        title=status.phrase,
+        status=status,
         detail=problem.detail,
         instance=quote(path),
         code=problem.code,
         request_id=request_id,
         link=problem.link,
     )
-    return Response(msgspec.json.encode(body), problem.status, problem.headers, MEDIA_TYPE)
+    return Response(msgspec.json.encode(body), status, problem.headers, MEDIA_TYPE)
 
 
 async def on_problem(request: Request, error: Exception) -> Response:
@@ -87,25 +74,12 @@ def as_problem(error: Exception) -> ProblemError:
     match error:
         case ProblemError():
             return error
-        case HTTPException():
-            return _of_routing(error)
-        case QueryTimeoutError():
-            log.warning("answer_too_slow")
-            return _try_again(
-                RETRY_TIMEOUT_SECONDS,
-                "answer_too_slow",
-                "The database took too long to answer. Ask for a shorter window, or try again later.",
-            )
-        case DatabaseUnavailableError():
-            log.warning("database_unavailable", error=str(error))
-            return _try_again(
-                RETRY_SECONDS, "database_unavailable", "The database cannot be used at the moment. Try again later."
-            )
-        case SchemaMismatchError():
-            log.error("schema_mismatch", error=str(error))
-            return _try_again(
-                RETRY_SECONDS, "schema_mismatch", f"The service and the database do not fit each other: {error}."
-            )
+        case HTTPException(status_code=HTTPStatus.NOT_FOUND):
+            return ProblemError(Code.NOT_FOUND, "There is no such route. The API's routes begin with /v1/.")
+        case HTTPException(status_code=HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": allowed}):
+            return _method_not_allowed(allowed)
+        case DatabaseUnavailableError() | SchemaMismatchError():
+            return _of_database(error)
         case _:
             return _internal_error()
 
@@ -114,28 +88,62 @@ EXPECTED = (ProblemError, HTTPException, DatabaseUnavailableError, SchemaMismatc
 """What `on_problem` is to be registered for."""
 
 
+def refusal(status: HTTPStatus) -> Response:
+    """The response to what the server cannot read as a request; so there is no path to name. `status`: as HTTP has it."""
+    match status:
+        case HTTPStatus.REQUEST_URI_TOO_LONG:
+            code, detail = Code.URL_TOO_LONG, "The URL and the headers have at most 16 KiB."
+        case HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+            code, detail = Code.HEADERS_TOO_LARGE, "The URL and the headers have at most 16 KiB."
+        case _:
+            code, detail = Code.MALFORMED_REQUEST, "This is not a request of HTTP/1.1."
+    request_id = uuid.uuid4().hex
+    return problem_response(ProblemError(code, detail, headers={REQUEST_ID_HEADER: request_id}), "", request_id)
+
+
+def stopping() -> ProblemError:
+    """503: for a request that is not answered when the service stops."""
+    return _try_again(RETRY_SECONDS, Code.STOPPING, "The service is stopping. Try again.")
+
+
+def _of_database(error: DatabaseUnavailableError | SchemaMismatchError) -> ProblemError:
+    match error:
+        case QueryTimeoutError():
+            log.warning("answer_too_slow")
+            return _try_again(
+                RETRY_TIMEOUT_SECONDS,
+                Code.ANSWER_TOO_SLOW,
+                "The database took too long to answer. Ask for a shorter window, or try again later.",
+            )
+        case DatabaseBusyError():
+            log.warning("database_busy")
+            return _try_again(
+                RETRY_SECONDS, Code.DATABASE_BUSY, "The database is busy with other questions. Try again later."
+            )
+        case DatabaseUnavailableError():
+            log.warning("database_unavailable", error=str(error))
+            return _try_again(
+                RETRY_SECONDS, Code.DATABASE_UNAVAILABLE, "The database cannot be used at the moment. Try again later."
+            )
+        case SchemaMismatchError():
+            log.error("schema_mismatch", error=str(error))
+            return _try_again(
+                RETRY_SECONDS, Code.SCHEMA_MISMATCH, f"The service and the database do not fit each other: {error}."
+            )
+
+
 def _internal_error() -> ProblemError:
     """500: our fault; says nothing of what went wrong inside."""
     return ProblemError(
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-        "internal_error",
+        Code.INTERNAL_ERROR,
         "The answer failed for a reason that is not yours. The request id leads to the cause in the service's log.",
     )
 
 
-def _try_again(seconds: int, code: str, detail: str) -> ProblemError:
-    return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, code, detail, headers={"Retry-After": str(seconds)})
+def _try_again(seconds: int, code: Code, detail: str) -> ProblemError:
+    return ProblemError(code, detail, headers={"Retry-After": str(seconds)})
 
 
-def _of_routing(error: HTTPException) -> ProblemError:
-    """What Starlette's router raises: no such route, or a route without this method."""
-    status = HTTPStatus(error.status_code)
-    if status == HTTPStatus.NOT_FOUND:
-        return not_found("not_found", "There is no such route. The API's routes begin with /v1/.")
-    headers = dict(error.headers or {})
-    if allowed := headers.pop("Allow", None):  # a set inside Starlette: sort it
-        headers["Allow"] = ", ".join(sorted(allowed.split(", ")))
-        return ProblemError(
-            status, "method_not_allowed", f"This route answers to {headers['Allow']} only.", headers=headers
-        )
-    return ProblemError(status, status.name.lower(), error.detail, headers=headers)
+def _method_not_allowed(allowed: str) -> ProblemError:
+    methods = ", ".join(sorted(allowed.split(", ")))  # a set inside Starlette: sort it
+    return ProblemError(Code.METHOD_NOT_ALLOWED, f"This route answers to {methods} only.", headers={"Allow": methods})

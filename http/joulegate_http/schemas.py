@@ -9,6 +9,37 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType, field
 
+from joulegate_core.telemetry import ID_PATTERN
+from joulegate_http.codes import Code
+
+Id = Annotated[
+    str,
+    Meta(
+        description="A device's id, as in its messages.", extra_json_schema={"pattern": ID_PATTERN.replace(r"\Z", "$")}
+    ),
+]
+VehicleId = Annotated[Id, Meta(description="A vehicle's id, as in its messages.", examples=["v-1"])]
+MeterId = Annotated[Id, Meta(description="A meter's id, as in its messages.", examples=["m-1"])]
+ChargePoint = Annotated[str, Meta(description="Where it was: the `+` of the topic `fleet/+/...`.", examples=["cp-1"])]
+Kwh = Annotated[float, Meta(description="Energy in kWh.")]
+Ratio = Annotated[float, Meta(description="DC/AC, without unit; 1 is no loss.")]
+Share = Annotated[float, Meta(description="A share, from 0 to 1.")]
+Celsius = Annotated[float, Meta(description="Degrees Celsius.")]
+Percent = Annotated[float, Meta(description="Per cent, from 0 to 100.")]
+Volts = Annotated[float, Meta(description="Volts.")]
+Minutes = Annotated[float, Meta(description="Minutes.")]
+Sentence = Annotated[str, Meta(description="For a person.")]
+NextCursor = Annotated[str, Meta(description="`cursor` of the next page; null on the last one.")]
+Bucket = Literal["15m", "1h", "1d"]
+Pairing = Annotated[
+    Literal["none", "shared", "exclusive", "link"],
+    Meta(description="How AC was matched to the vehicle: the weakest of the quarters of an hour that it is made of."),
+]
+Status = Annotated[
+    Literal["ok", "degraded", "implausible", "unknown"],
+    Meta(description="`degraded`: a ratio under 0.85. `implausible`: more DC than AC. `unknown`: no ratio."),
+]
+
 
 class Wire(msgspec.Struct, frozen=True, rename="camel"):
     """Base of the types on the wire. A float that is not finite is encoded as null."""
@@ -22,40 +53,46 @@ class Window(Wire, frozen=True):
 
 
 class Quality(Wire, frozen=True):
-    """How far an answer can be trusted. `reason` says why something is null and what to do; it is null when nothing is missing."""
+    """How far an answer can be trusted.
 
-    pairing: Literal["none", "shared", "exclusive", "link"]
+    Readings are counts, of one expected a minute; `coverage` is the vehicle's share of them. What registers did: `counterResets`,
+    `glitches`, `jumps`, and `recovered` gaps. `lateShare`: of readings that came more than five minutes late. `reason` says why
+    something is null and what to do. The status is judged on `pairedEfficiencyRatio` when there is one: the quarters of an hour in
+    which both streams are complete to 80 %.
+    """
+
+    pairing: Pairing
     vehicle_readings: int
     meter_readings: int
     expected_readings: int
-    coverage: float | None
-    gap_minutes: float
+    coverage: Share | None
+    gap_minutes: Minutes
     counter_resets: int
     glitches: int
     jumps: int
     recovered: int
-    late_share: float | None
-    reason: str | None
-    paired_efficiency_ratio: float | None
+    late_share: Share | None
+    reason: Sentence | None
+    paired_efficiency_ratio: Ratio | None
 
 
 class MeterEnergy(Wire, frozen=True):
     """One meter's AC that belongs to the vehicle, in kWh."""
 
-    meter_id: str
-    kwh_consumed_ac: float
+    meter_id: MeterId
+    kwh_consumed_ac: Kwh
 
 
 class Performance(Wire, frozen=True):
-    """GET /v1/analytics/performance/{vehicleId}. Energies in kWh, temperature in degrees Celsius; null is not known, never zero."""
+    """A vehicle's energies over a window, and their ratio. Null is not known, never zero. `avgBatteryTemp` is the mean over readings."""
 
-    vehicle_id: str
+    vehicle_id: VehicleId
     window: Window
-    total_kwh_consumed_ac: float | None
-    total_kwh_delivered_dc: float | None
-    efficiency_ratio: float | None
-    avg_battery_temp: float | None
-    status: Literal["ok", "degraded", "implausible", "unknown"]
+    total_kwh_consumed_ac: Kwh | None
+    total_kwh_delivered_dc: Kwh | None
+    efficiency_ratio: Ratio | None
+    avg_battery_temp: Celsius | None
+    status: Status
     quality: Quality
     meters: tuple[MeterEnergy, ...]
 
@@ -64,71 +101,71 @@ class SeriesPoint(Wire, frozen=True):
     """One step of a series: the performance answer for its own window."""
 
     window: Window
-    total_kwh_consumed_ac: float | None
-    total_kwh_delivered_dc: float | None
-    efficiency_ratio: float | None
-    avg_battery_temp: float | None
-    status: Literal["ok", "degraded", "implausible", "unknown"]
+    total_kwh_consumed_ac: Kwh | None
+    total_kwh_delivered_dc: Kwh | None
+    efficiency_ratio: Ratio | None
+    avg_battery_temp: Celsius | None
+    status: Status
     quality: Quality
 
 
 class Series(Wire, frozen=True):
-    """GET /v1/analytics/performance/{vehicleId}/series. `bucket` is 15m, 1h or 1d; steps are cut at UTC multiples of it."""
+    """Performance in steps of `bucket`, cut at UTC multiples of it; the first and the last may be shorter."""
 
-    vehicle_id: str
+    vehicle_id: VehicleId
     window: Window
-    bucket: str
+    bucket: Bucket
     points: tuple[SeriesPoint, ...]
 
 
 class Vehicle(Wire, frozen=True):
-    """GET /v1/vehicles/{id}: the newest measured reading under the message's field names."""
+    """A vehicle's newest measured reading under the message's field names. `charging`: with energy, and at most 5 minutes old."""
 
-    vehicle_id: str
-    charge_point: str
+    vehicle_id: VehicleId
+    charge_point: ChargePoint
     timestamp: datetime
     received_at: datetime
-    soc: float
-    kwh_delivered_dc: float
-    battery_temp: float
+    soc: Percent
+    kwh_delivered_dc: Kwh
+    battery_temp: Celsius
     charging: bool
 
 
 class Meter(Wire, frozen=True):
-    """GET /v1/meters/{id}: the newest measured reading under the message's field names."""
+    """A meter's newest measured reading under the message's field names. `charging`: with energy, and at most 5 minutes old."""
 
-    meter_id: str
-    charge_point: str
+    meter_id: MeterId
+    charge_point: ChargePoint
     timestamp: datetime
     received_at: datetime
-    kwh_consumed_ac: float
-    voltage: float
+    kwh_consumed_ac: Kwh
+    voltage: Volts
     charging: bool
 
 
 class Link(Wire, frozen=True):
-    """GET /v1/links/{id}, and the answer to a PUT: a half-open validity, [validFrom, validTo); null: without end."""
+    """A meter that measures a vehicle for the half-open time [validFrom, validTo); null: without end."""
 
     id: int
-    vehicle: str = field(name="vehicleId")
-    meter: str = field(name="meterId")
+    vehicle: VehicleId = field(name="vehicleId")
+    meter: MeterId = field(name="meterId")
     valid_from: datetime
     valid_to: datetime | None
     created_at: datetime
 
 
 class Links(Wire, frozen=True):
-    """GET /v1/links: a page. `nextCursor` is null on the last one."""
+    """A page of links, in order of their ids."""
 
     links: tuple[Link, ...]
-    next_cursor: str | None
+    next_cursor: NextCursor | None
 
 
 class LinkBody(Wire, frozen=True, forbid_unknown_fields=True):
-    """PUT /v1/links. A link is the same when vehicle, meter and validFrom are: then its end is changed."""
+    """A link as it is wanted. It is the same when vehicle, meter and `validFrom` are: then its end is changed."""
 
-    vehicle_id: str
-    meter_id: str
+    vehicle_id: VehicleId
+    meter_id: MeterId
     valid_from: Annotated[datetime, Meta(tz=True)]
     valid_to: Annotated[datetime, Meta(tz=True)] | None = None
 
@@ -138,29 +175,32 @@ class PairingEvidence(Wire, frozen=True):
 
     slots: int
     sessions: int
-    present_error: float | None
-    suggested_error: float
-    margin: float | None
-    next_error: float | None
-    present_ratio: float | None
-    suggested_ratio: float | None
+    present_error: Share | None
+    suggested_error: Share
+    margin: Share | None
+    next_error: Share | None
+    present_ratio: Ratio | None
+    suggested_ratio: Ratio | None
 
 
 class PairingFinding(Wire, frozen=True):
     """A vehicle whose charging follows another meter than its own. `swappedWith`: has the suggested meter, should have the present one."""
 
-    vehicle_id: str
+    vehicle_id: VehicleId
     kind: Literal["mispaired", "unmetered"]
-    present_meter_id: str | None
-    suggested_meter_id: str
-    swapped_with: str | None
+    present_meter_id: MeterId | None
+    suggested_meter_id: MeterId
+    swapped_with: VehicleId | None
     evidence: PairingEvidence
     suggestion: LinkBody
-    sentence: str
+    sentence: Sentence
 
 
 class Pairings(Wire, frozen=True):
-    """GET /v1/analytics/pairing. `found` findings, of which `findings` lists the clearest; `notJudged` counts vehicles by reason."""
+    """Vehicles that seem to have another meter than theirs: `found` of those `judged`; `findings` lists the clearest.
+
+    `notJudged` counts vehicles by reason.
+    """
 
     window: Window
     vehicles: int
@@ -195,27 +235,27 @@ class FleetBin(Wire, frozen=True):
 class FleetWorst(Wire, frozen=True):
     """A vehicle with a low ratio; `ratio` is what its status is judged on."""
 
-    vehicle_id: str
-    ratio: float
-    total_kwh_consumed_ac: float
-    total_kwh_delivered_dc: float
-    coverage: float
-    pairing: Literal["none", "shared", "exclusive", "link"]
-    status: Literal["ok", "degraded", "implausible", "unknown"]
-    reason: str
+    vehicle_id: VehicleId
+    ratio: Ratio
+    total_kwh_consumed_ac: Kwh
+    total_kwh_delivered_dc: Kwh
+    coverage: Share
+    pairing: Pairing
+    status: Status
+    reason: Sentence
 
 
 class Fleet(Wire, frozen=True):
-    """GET /v1/analytics/fleet. `window` is what was summed, whole rolled buckets; `note` says why it is not what was requested."""
+    """The fleet over a window. `window` is what was summed, whole rolled buckets; `note` says why it is not what was requested."""
 
     requested: Window
     window: Window
-    note: str | None
-    total_kwh_consumed_ac: float | None
-    total_kwh_delivered_dc: float | None
-    unattributed_kwh_ac: float
-    efficiency_ratio: float | None
-    paired_efficiency_ratio: float | None
+    note: Sentence | None
+    total_kwh_consumed_ac: Kwh | None
+    total_kwh_delivered_dc: Kwh | None
+    unattributed_kwh_ac: Kwh
+    efficiency_ratio: Ratio | None
+    paired_efficiency_ratio: Ratio | None
     counts: FleetCounts
     distribution: tuple[FleetBin, ...]
     worst: tuple[FleetWorst, ...]
@@ -226,25 +266,25 @@ class Alert(Wire, frozen=True):
 
     id: int
     kind: Literal["low_efficiency", "implausible", "register_reset", "silent_device"]
-    device: str
+    device: Id
     device_kind: Literal["meter", "vehicle"]
     opened_at: datetime
     closed_at: datetime | None
     value: float | None
     threshold: float
-    detail: str
-    closed_because: str | None
+    detail: Sentence
+    closed_because: Sentence | None
 
 
 class Alerts(Wire, frozen=True):
-    """GET /v1/alerts: a page, newest first. `nextCursor` is null on the last one."""
+    """A page of alerts, newest first."""
 
     alerts: tuple[Alert, ...]
-    next_cursor: str | None
+    next_cursor: NextCursor | None
 
 
 class Health(Wire, frozen=True):
-    """GET /healthz and /readyz when all is well."""
+    """All is well."""
 
     status: Literal["ok"] = "ok"
 
@@ -255,9 +295,9 @@ class Problem(Wire, frozen=True):
     type: str
     title: str
     status: int
-    detail: str
+    detail: Sentence
     instance: str
-    code: str
+    code: Code
     request_id: str
     link: Link | UnsetType = UNSET
     """The link in the way, where one is."""

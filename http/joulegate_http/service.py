@@ -13,6 +13,7 @@ from joulegate_db.link_store import open_link_store
 from joulegate_db.reader import Reader, open_reader
 from joulegate_http.app import create_app
 from joulegate_http.metrics import Metrics
+from joulegate_http.problems import refusal
 
 log = structlog.get_logger()
 
@@ -31,7 +32,7 @@ async def run_http(settings: Settings, stop: asyncio.Event, *, clock: Clock = ut
         open_link_store(settings.database_url) as links,
     ):
         app = create_app(reader, clock, Metrics(), links)
-        async with serve(app, settings.http_host, settings.http_port, "JOULEGATE_HTTP_PORT"):
+        async with serve(app, settings.http_host, settings.http_port, "JOULEGATE_HTTP_PORT", refusal=refusal):
             log.info("http_started", host=settings.http_host, port=settings.http_port)
             await _check_schema(reader, stop)
             await stop.wait()

@@ -1,37 +1,61 @@
-"""The routes of the current state: one vehicle, one meter."""
-
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+"""The current state: of one vehicle, of one meter."""
 
 from joulegate_core.clock import Clock
 from joulegate_db.reader import Reader
-from joulegate_http import parameters
-from joulegate_http.problems import not_found
-from joulegate_http.respond import json_response
+from joulegate_http.codes import Code
+from joulegate_http.operation import DATABASE_CODES, Operation
+from joulegate_http.parameters import Parameters
+from joulegate_http.problems import ProblemError
+from joulegate_http.rules import MeterParameter, VehicleParameter
 from joulegate_http.schemas import Meter, Vehicle, answer
 
 
-def state_routes(reader: Reader, clock: Clock) -> list[Route]:
-    """The routes that answer from `reader`, at the time that `clock` tells."""
+class VehicleParameters(Parameters, frozen=True, kw_only=True):
+    """A vehicle."""
 
-    async def vehicle(request: Request) -> Response:
-        device = parameters.device_id(request.path_params["vehicle_id"])
-        parameters.require_known(request.query_params, ())
-        state = await reader.vehicle(device, clock())
-        if state is None:
-            raise not_found("vehicle_not_found", "No reading with this vehicleId was accepted yet.")
-        return json_response(answer(Vehicle, state))
+    vehicle_id: VehicleParameter
 
-    async def meter(request: Request) -> Response:
-        device = parameters.device_id(request.path_params["meter_id"])
-        parameters.require_known(request.query_params, ())
-        state = await reader.meter(device, clock())
+
+class MeterParameters(Parameters, frozen=True, kw_only=True):
+    """A meter."""
+
+    meter_id: MeterParameter
+
+
+def state_operations(reader: Reader, clock: Clock) -> list[Operation]:
+    """What answers from `reader`, at the time that `clock` tells."""
+
+    async def get_vehicle(asked: VehicleParameters) -> Vehicle:
+        state = await reader.vehicle(asked.vehicle_id, clock())
         if state is None:
-            raise not_found("meter_not_found", "No reading with this meterId was accepted yet.")
-        return json_response(answer(Meter, state))
+            raise ProblemError(Code.VEHICLE_NOT_FOUND, "No reading with this vehicleId was accepted yet.")
+        return answer(Vehicle, state)
+
+    async def get_meter(asked: MeterParameters) -> Meter:
+        state = await reader.meter(asked.meter_id, clock())
+        if state is None:
+            raise ProblemError(Code.METER_NOT_FOUND, "No reading with this meterId was accepted yet.")
+        return answer(Meter, state)
 
     return [
-        Route("/v1/vehicles/{vehicle_id}", vehicle),
-        Route("/v1/meters/{meter_id}", meter),
+        Operation(
+            method="GET",
+            path="/v1/vehicles/{vehicleId}",
+            handler=get_vehicle,
+            tag="state",
+            summary="A vehicle's newest measured reading",
+            parameters=VehicleParameters,
+            answer=Vehicle,
+            codes=(Code.VEHICLE_NOT_FOUND, *DATABASE_CODES),
+        ),
+        Operation(
+            method="GET",
+            path="/v1/meters/{meterId}",
+            handler=get_meter,
+            tag="state",
+            summary="A meter's newest measured reading",
+            parameters=MeterParameters,
+            answer=Meter,
+            codes=(Code.METER_NOT_FOUND, *DATABASE_CODES),
+        ),
     ]

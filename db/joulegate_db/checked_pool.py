@@ -1,0 +1,105 @@
+"""A pool for services that answer questions: every wait has an end, the schema is checked, errors are sorted.
+
+A question waits for a connection, then for the database. Both end: the first after `ACQUIRE_SECONDS`, the whole by the time that the
+pool was made with. A connection that is silent beyond that is cut off, not asked to stop: a server that has gone would not hear it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from joulegate_core.errors import DatabaseUnavailableError
+from joulegate_db.connect import open_pool, unavailable
+from joulegate_db.failures import DATABASE_ERRORS, is_permanent, needs_new_connection
+from joulegate_db.migrate import require_schema
+
+ACQUIRE_SECONDS = 5.0
+"""How long a question waits for a connection, a new one included; then the database is busy or out of reach."""
+
+
+class QueryTimeoutError(DatabaseUnavailableError):
+    """A statement ran into the session's statement timeout: the question is too large, or the server too busy."""
+
+
+class DatabaseBusyError(DatabaseUnavailableError):
+    """All connections of the pool were taken by other questions for as long as one waits."""
+
+
+class CheckedPool:
+    """Made by `open_checked_pool`. The schema is checked before the first use of a connection, and again after an outage."""
+
+    def __init__(self, pool: asyncpg.Pool, seconds: float) -> None:
+        self._pool = pool
+        self._seconds = seconds
+        self._schema_matches = False
+
+    async def check(self, seconds: float) -> None:
+        """Returns when the database is reached, within so many seconds, and has the right schema. Cheap: for readiness.
+
+        Raises:
+            as `connection`.
+        """
+        async with self.connection(seconds) as connection:
+            await require_schema(connection)
+
+    @asynccontextmanager
+    async def connection(self, seconds: float | None = None) -> AsyncIterator[asyncpg.Connection]:
+        """A connection for one question, which takes at most `seconds`, by default as the pool says.
+
+        Raises:
+            DatabaseUnavailableError: the database cannot be reached, or fails for a reason that passes.
+            DatabaseBusyError: no connection became free.
+            QueryTimeoutError: a statement took longer than the statement timeout.
+            SchemaMismatchError: the schema is not this version's.
+        """
+        try:
+            async with self._acquired(seconds or self._seconds) as connection:
+                if not self._schema_matches:
+                    await require_schema(connection)
+                    self._schema_matches = True
+                yield connection
+        except asyncpg.QueryCanceledError as error:
+            raise QueryTimeoutError("the database took too long to answer") from error
+        except DATABASE_ERRORS as error:
+            if is_permanent(error):
+                raise
+            self._schema_matches = False
+            if needs_new_connection(error) or isinstance(error, asyncpg.PostgresConnectionError):
+                await self._pool.expire_connections()  # the others lead to the same server and are no better
+            raise unavailable(error) from error
+
+    @asynccontextmanager
+    async def _acquired(self, seconds: float) -> AsyncIterator[asyncpg.Connection]:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        try:
+            connection = await self._pool.acquire(timeout=min(seconds, ACQUIRE_SECONDS))
+        except TimeoutError:
+            if self._pool.get_size() < self._pool.get_max_size():
+                raise
+            raise DatabaseBusyError("the database is busy: all connections are taken by other questions") from None
+        cutting_off = loop.call_at(end, connection.terminate)
+        try:
+            yield connection
+        finally:
+            try:
+                await self._pool.release(connection)
+            finally:
+                cutting_off.cancel()
+
+
+@asynccontextmanager
+async def open_checked_pool(
+    url: str, settings: dict[str, str], *, size: int, seconds: float
+) -> AsyncIterator[CheckedPool]:
+    """A pool for the length of the block; it connects when it is first used, and again when connections are lost.
+
+    Args:
+        settings: of the sessions; their statement timeout must be shorter than `seconds`.
+        size: the most connections at a time.
+        seconds: the most that a question takes.
+    """
+    async with open_pool(url, settings, size=size, command_timeout=seconds) as pool:
+        yield CheckedPool(pool, seconds)

@@ -1,0 +1,92 @@
+"""One declaration for each thing that the API does. The routes are made from it, and the document (see `openapi`)."""
+
+import re
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable
+from functools import cached_property
+from http import HTTPStatus
+from typing import Literal
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from joulegate_http.body import BODY_CODES, json_body
+from joulegate_http.codes import Code
+from joulegate_http.parameters import ParameterReader, Parameters
+from joulegate_http.respond import json_response
+from joulegate_http.schemas import Wire
+
+Handler = Callable[..., Awaitable[Wire | Response]]
+"""Takes the parameters, then the body where there is one. A `Response` is for what is not 200 with JSON."""
+
+DATABASE_CODES = (Code.DATABASE_UNAVAILABLE, Code.DATABASE_BUSY, Code.ANSWER_TOO_SLOW, Code.SCHEMA_MISMATCH)
+"""What an operation that asks the database can always fail with."""
+
+
+class Success(msgspec.Struct, frozen=True):
+    """A status that is not a problem, what it means, and the headers that come with it."""
+
+    status: HTTPStatus = HTTPStatus.OK
+    meaning: str = "The answer."
+    headers: tuple[str, ...] = ()
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """A method on a path.
+
+    `path`: with the parameters' names in braces. `answer`: the JSON of every success, None when there is no body, or a media type
+    when it is something else. `codes`: the problems that follow neither from the parameters nor from the body.
+    """
+
+    method: Literal["GET", "PUT", "DELETE"]
+    path: str
+    handler: Handler
+    tag: Literal["analytics", "state", "links", "operations"]
+    summary: str
+    description: str = ""
+    parameters: type[Parameters] = Parameters
+    body: type[Wire] | None = None
+    answer: type[Wire] | str | None
+    successes: tuple[Success, ...] = (Success(),)
+    codes: tuple[Code, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Unique among all operations: the handler's name in camelCase."""
+        return re.sub("_(.)", lambda match: match[1].upper(), self.handler.__name__)
+
+    @cached_property
+    def reader(self) -> ParameterReader[Parameters]:
+        """Reads the parameters."""
+        return ParameterReader(self.parameters, self.path)
+
+    @property
+    def all_codes(self) -> set[Code]:
+        """Every problem that the operation can answer with."""
+        of_body = BODY_CODES if self.body else ()
+        return {*self.codes, *self.reader.codes, *of_body, Code.INTERNAL_ERROR, Code.STOPPING}
+
+    async def respond(self, request: Request) -> Response:
+        """Answers a request."""
+        parameters = self.reader.read(request)
+        body = (await json_body(request, self.body),) if self.body else ()
+        answer = await self.handler(parameters, *body)
+        return answer if isinstance(answer, Response) else json_response(answer)
+
+
+def routes_of(operations: Iterable[Operation]) -> list[Route]:
+    """One route for all methods of a path: the router can then say which of them there are. HEAD comes with GET."""
+    by_path: dict[str, dict[str, Operation]] = defaultdict(dict)
+    for operation in operations:
+        by_path[operation.path][operation.method] = operation
+    return [Route(path, _endpoint(methods), methods=[*methods]) for path, methods in by_path.items()]
+
+
+def _endpoint(methods: dict[str, Operation]) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        method = "GET" if request.method == "HEAD" else request.method
+        return await methods[method].respond(request)
+
+    return endpoint
