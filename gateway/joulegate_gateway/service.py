@@ -1,6 +1,7 @@
 """The gateway as a service: builds its parts, runs them, and drains them in order."""
 
 import asyncio
+import gc
 from collections.abc import Coroutine, Iterable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -27,6 +28,9 @@ log = structlog.get_logger()
 DRAIN_SECONDS = 15.0
 """How long a stop waits for what was taken to be committed; what is not stays with the broker."""
 
+GARBAGE_THRESHOLD = 100_000
+"""Containers made between two looks of the garbage collector: a few batches' worth."""
+
 
 async def run_gateway(settings: Settings, stop: asyncio.Event, *, clock: Clock = utc_now) -> None:
     """Runs a gateway until `stop` is set, then drains: takes nothing more, commits, acknowledges, leaves.
@@ -36,6 +40,7 @@ async def run_gateway(settings: Settings, stop: asyncio.Event, *, clock: Clock =
         SessionTakenOverError: another client uses our client id.
         PortTakenError: the metrics port is in use.
     """
+    _spare_the_collector()
     metrics = Metrics()
     database = Database(settings.database_url, max_age_days=settings.max_age_days, clock=clock)
     inbox = Inbox(
@@ -62,6 +67,12 @@ async def run_gateway(settings: Settings, stop: asyncio.Event, *, clock: Clock =
             upkeep = (database.keep_partitions(), run_roller(settings, clock))
             await _run_parts(subscriber, pipeline, database, stop, upkeep)
     log.info("gateway_stopped", pending=metrics.ledger.pending)
+
+
+def _spare_the_collector() -> None:
+    """Readings and rows have no cycles: looking for some among them took a twentieth of the CPU."""
+    gc.freeze()  # what was imported stays
+    gc.set_threshold(GARBAGE_THRESHOLD)
 
 
 async def _wait_for_database(database: Database, stop: asyncio.Event) -> bool:
