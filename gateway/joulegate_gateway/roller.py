@@ -61,7 +61,8 @@ async def _round(rollups: Rollups, watch: Watch, clock: Clock) -> None:
         rolled = True
         log.info("rolled", since=step.since.isoformat(), until=step.until.isoformat())
     marked = MARKS_A_STEP
-    while marked == MARKS_A_STEP:  # what is marked meanwhile waits: a backlog that drains touches the same buckets for long
+    # what is marked meanwhile waits for the next round: a backlog that drains touches the same buckets for long
+    while marked == MARKS_A_STEP:
         marked = await rollups.roll_marked()
         if marked:
             log.info("rolled_again", buckets=marked)
