@@ -9,12 +9,17 @@ import pytest
 from joulegate_cli.local.postgres import LocalPostgres
 from joulegate_core.errors import DatabaseUnavailableError, SchemaMismatchError
 from joulegate_core.telemetry import Message
-from joulegate_db.writer import Writer
+from joulegate_db.streams import METER_TABLES, VEHICLE_TABLES, StreamTables
+from joulegate_db.writer import OPTIMISTIC_FROM, Writer
 from writer_harness import NOW, RECEIVED, bad_message, meter_message, snapshot, tally, vehicle_message
 
 
-@pytest.fixture
-async def writer(database_url: str) -> AsyncIterator[Writer]:
+@pytest.fixture(params=[1, OPTIMISTIC_FROM], ids=["optimistic", "cautious"])
+async def writer(
+    database_url: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Writer]:
+    monkeypatch.setattr("joulegate_db.writer.OPTIMISTIC_FROM", request.param)
+    monkeypatch.setattr("joulegate_db.writer.CAUTIOUS_BATCHES", 1)
     writer = await Writer.open(database_url)
     yield writer
     writer.terminate()
@@ -174,3 +179,9 @@ async def test_a_writer_whose_connection_is_gone_says_so(writer: Writer, db: asy
     with pytest.raises(asyncpg.InterfaceError):
         await writer.write([meter_message()], RECEIVED)
     assert await db.fetchval("select count(*) from meter_history") == 0
+
+
+@pytest.mark.parametrize("tables", [METER_TABLES, VEHICLE_TABLES], ids=["meter", "vehicle"])
+def test_readings_that_are_all_new_are_not_looked_for(tables: StreamTables) -> None:
+    assert "on conflict (device, ts)" in tables.append
+    assert "on conflict (device, ts)" not in tables.append_new

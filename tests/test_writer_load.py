@@ -10,7 +10,7 @@ import pytest
 from gateway_harness import eventually
 from joulegate_core.telemetry import Message, Rejection
 from joulegate_db.partitions import ensure_partitions
-from joulegate_db.writer import StreamTally, Writer
+from joulegate_db.writer import OPTIMISTIC_FROM, StreamTally, Writer
 from writer_harness import NOW, RECEIVED, bad_message, meter_message, vehicle_message
 
 ROUNDS = 50
@@ -34,7 +34,12 @@ def overlapping_batch(chance: random.Random, round_number: int, shift: float) ->
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.001], ids=["the same readings", "the same devices"])
-async def test_two_writers_side_by_side(database_url: str, db: asyncpg.Connection, shift: float) -> None:
+@pytest.mark.parametrize("optimistic_from", [1, OPTIMISTIC_FROM], ids=["optimistic", "cautious"])
+async def test_two_writers_side_by_side(
+    database_url: str, db: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, shift: float, optimistic_from: int
+) -> None:
+    monkeypatch.setattr("joulegate_db.writer.OPTIMISTIC_FROM", optimistic_from)
+    monkeypatch.setattr("joulegate_db.writer.CAUTIOUS_BATCHES", 1)
     await ensure_partitions(db, NOW + timedelta(hours=15), max_age_days=7)
     writers = [await Writer.open(database_url) for _ in range(2)]
     chance = random.Random(20260615)

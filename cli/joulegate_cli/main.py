@@ -28,11 +28,15 @@ for command in (up, gateway, http, simulate, migrate):
 for name, group in (("links", links_app), ("devices", devices_app), ("rollup", rollup_app), ("bench", bench_app)):
     app.add_typer(group, name=name)
 
+SERVICES = {"gateway": gateway, "http": http}
+
 
 def main() -> NoReturn:
     """Runs the command line. Exit 0 done, 1 failed, 2 usage; an error of the user's is one line on standard error."""
+    # without an option there is nothing to parse, and to build the parser (pydantic) is a fifth of a service's start
+    service = SERVICES.get(sys.argv[1]) if len(sys.argv) == 2 else None  # noqa: PLR2004 - program and command
     try:
-        app()
+        (service or app)()
     except JoulegateError as error:
         _fail(error)
     except BaseExceptionGroup as group:

@@ -37,8 +37,8 @@ class Settings(
     metrics_port: OptionalPort = 9464
     client_id: ClientId = "joulegate"
     share_group: ShareGroup = ""
-    batch_max: Annotated[int, Meta(ge=1, le=100_000)] = 5000
-    linger_ms: Annotated[int, Meta(ge=0, le=10_000)] = 50
+    batch_max: Annotated[int, Meta(ge=1, le=100_000)] = 10_000
+    linger_ms: Annotated[int, Meta(ge=0, le=10_000)] = 75
     receive_maximum: Annotated[int, Meta(ge=1, le=65535)] = 20_000
     session_expiry_seconds: Annotated[int, Meta(ge=0, le=0xFFFF_FFFF)] = 7 * 86_400
     subscribe: Literal["always", "new-session"] = "always"

@@ -21,6 +21,12 @@ from joulegate_db.streams import METER_TABLES, VEHICLE_TABLES, StreamTables
 TRANSACTION_TIMEOUT_SECONDS = 90.0
 """Longer than the session's statement timeout: it ends a wait for a server that no longer answers at all."""
 
+OPTIMISTIC_FROM = 1000
+"""A batch of so many messages is a backlog's, and is written as if all were new. A smaller one has no need to be fast."""
+
+CAUTIOUS_BATCHES = 100
+"""Where one reading was there already there may be more: so many batches, at least, are written without that hope."""
+
 _CONFLICT = Rejection(
     Reason.CONFLICT, "another reading of this device with this timestamp but other content was accepted before"
 )
@@ -48,6 +54,7 @@ class Writer:
         self._connection = connection
         self._quarantine_max_bytes = quarantine_max_bytes
         self._presence = PresenceCache()
+        self._cautious_batches = 0
 
     @classmethod
     async def open(cls, url: str, *, quarantine_max_bytes: int = DEFAULT_MAX_BYTES) -> "Writer":
@@ -92,6 +99,15 @@ class Writer:
                 connection broke and it is not known; writing the same batch again is right in both cases. The
                 cases are told apart by `joulegate_db.failures`.
         """
+        if len(messages) >= OPTIMISTIC_FROM and not self._cautious_batches:
+            try:
+                return await self._write(messages, received_at, all_new=True)
+            except asyncpg.UniqueViolationError:
+                self._cautious_batches = CAUTIOUS_BATCHES
+        self._cautious_batches = max(0, self._cautious_batches - 1)
+        return await self._write(messages, received_at, all_new=False)
+
+    async def _write(self, messages: Sequence[Message], received_at: datetime, *, all_new: bool) -> Tally:
         tally: Tally = {stream: StreamTally() for stream in Stream}
         refused = [m for m in messages if type(m.content) is Rejection]
         meters = [m for m in messages if type(m.content) is MeterReading]
@@ -99,8 +115,8 @@ class Writer:
         # always in this order: two gateways never wait for each other in a circle
         async with self._connection.transaction():
             await self._connection.execute(query("roll_lock_shared"))
-            refused += await self._append(METER_TABLES, meters, received_at, tally[Stream.METER])
-            refused += await self._append(VEHICLE_TABLES, vehicles, received_at, tally[Stream.VEHICLE])
+            refused += await self._append(METER_TABLES, meters, received_at, tally[Stream.METER], all_new=all_new)
+            refused += await self._append(VEHICLE_TABLES, vehicles, received_at, tally[Stream.VEHICLE], all_new=all_new)
             marks = self._presence.unmarked(messages, without=refused)
             await self._presence.insert(self._connection, marks)
             overflow = await quarantine(self._connection, refused, received_at, max_bytes=self._quarantine_max_bytes)
@@ -112,7 +128,7 @@ class Writer:
         return tally
 
     async def _append(
-        self, tables: StreamTables, messages: list[Message], received_at: datetime, tally: StreamTally
+        self, tables: StreamTables, messages: list[Message], received_at: datetime, tally: StreamTally, *, all_new: bool
     ) -> list[Message]:
         """Appends one stream; returns the messages that conflict with what was accepted before them."""
         if not messages:
@@ -120,7 +136,8 @@ class Writer:
         await self._connection.copy_records_to_table(
             tables.stage, records=[astuple(message.content) for message in messages], columns=tables.columns
         )
-        committed = await self._connection.fetchval(tables.append, received_at)
+        statement = tables.append_new if all_new else tables.append
+        committed = await self._connection.fetchval(statement, received_at)
         tally.committed += committed
         if committed == len(messages):
             return []

@@ -26,9 +26,10 @@ KEEP_ALIVE_SECONDS = 30
 CONNECT_TIMEOUT_SECONDS = 10.0
 CLOSE_TIMEOUT_SECONDS = 5.0
 
-BUFFER_BYTES = 4 * MAX_PACKET_BYTES
-"""For what was received and not yet parsed: a packet in part and one read. aiomqtt's own size is 16 MiB, all of it touched before
-it is used again, and unsettled deliveries keep their connection: a database that stalls again and again made it 400 MB."""
+RECEIVE_BUFFER_BYTES = 4 * MAX_PACKET_BYTES
+"""For what was received and not yet parsed: a packet in part, and one read (16 KiB). aiomqtt's own size is 16 MiB, walked through from
+end to end before it is used again: no cache holds that, and unsettled deliveries keep their connection (400 MB, when the database
+stalled again and again)."""
 
 Deliver = Callable[["Connection", aiomqtt.PublishPacket], None]
 
@@ -65,7 +66,7 @@ class Connection(aiomqtt.Client):
             receive_max=receive_maximum,
             max_packet_size=MAX_PACKET_BYTES,
         )
-        self._buffer_in = type(self._buffer_in)(BUFFER_BYTES)
+        self._buffer_in = type(self._buffer_in)(size=RECEIVE_BUFFER_BYTES)
         self._deliver = deliver
         self._gate = gate
         self._last_packet = time.monotonic()
@@ -172,6 +173,8 @@ class Connection(aiomqtt.Client):
             self._last_packet = time.monotonic()
             if isinstance(packet, mqtt5.PublishPacket):
                 self._deliver(self, packet)
+                self._deliver_buffered()
+                await asyncio.sleep(0)  # a backlog never makes reading wait: let the database's answers in between
                 continue
             if isinstance(packet, mqtt5.PingRespPacket) and self._pending_pingresp.done():
                 continue  # who asked was cancelled; aiomqtt would fail
@@ -179,6 +182,19 @@ class Connection(aiomqtt.Client):
                 self.taken_over = packet.reason_code == mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER
                 self._end(f"the broker disconnected: {packet.reason_code.name}")
             return packet
+
+    def _deliver_buffered(self) -> None:
+        """Delivers the PUBLISH packets that are already here, without a coroutine for each."""
+        buffer = self._buffer_in
+        while self._gate.is_set():
+            try:
+                packet, size = mqtt5.read(buffer.view[buffer.left : buffer.right])
+            except (IndexError, ValueError):
+                return  # incomplete: more must be read; malformed: aiomqtt finds that again, and disconnects
+            if not isinstance(packet, mqtt5.PublishPacket):
+                return  # read again by aiomqtt, which handles it
+            buffer.left += size
+            self._deliver(self, packet)
 
     async def _probe(self) -> None:
         """Finds out without blocking whether the broker can be reached: aiomqtt's own connect blocks the event loop."""

@@ -21,6 +21,7 @@ from joulegate_core.telemetry import (
 from joulegate_gateway.diagnosis import ID_RULE, diagnose
 from joulegate_gateway.nesting import MAX_NESTING, is_nested_too_deeply
 
+METER, VEHICLE = Stream.METER, Stream.VEHICLE  # an enum's attributes are slow to get, twice for every message
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LATE_AFTER = timedelta(seconds=READING_INTERVAL_SECONDS * STALE_AFTER_INTERVALS)
 MAX_PLAUSIBLE_SECONDS = 10**10  # the year 2286
@@ -56,7 +57,7 @@ class Decoder:
         """
         if now is not self._now:
             self._look_at_clock(now)
-        stream = Stream.METER if topic.endswith("/meter") else Stream.VEHICLE
+        stream = METER if topic.endswith("/meter") else VEHICLE
         content: MeterReading | VehicleReading | Rejection
         try:
             charge_point = self._charge_points.get(topic) or self._charge_point(topic)
@@ -64,7 +65,7 @@ class Decoder:
                 _check_bytes(payload)
             content = (
                 self._decode_meter(charge_point, payload)
-                if stream is Stream.METER
+                if stream is METER
                 else self._decode_vehicle(charge_point, payload)
             )
         except _RejectedError as rejected:

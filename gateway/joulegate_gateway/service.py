@@ -1,6 +1,7 @@
 """The gateway as a service: builds its parts, runs them, and drains them in order."""
 
 import asyncio
+import gc
 from collections.abc import Coroutine, Iterable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -28,6 +29,9 @@ log = structlog.get_logger()
 DRAIN_SECONDS = 15.0
 """How long a stop waits for what was taken to be committed; what is not stays with the broker."""
 
+GARBAGE_THRESHOLD = 100_000
+"""Containers made between two looks of the garbage collector: a few batches' worth."""
+
 
 async def run_gateway(settings: Settings, stop: asyncio.Event, *, clock: Clock = utc_now, leave: bool = False) -> None:
     """Runs a gateway until `stop` is set, then drains: takes nothing more, commits, acknowledges, leaves its session.
@@ -42,6 +46,7 @@ async def run_gateway(settings: Settings, stop: asyncio.Event, *, clock: Clock =
         UnsubscribeError: the broker does not let the gateway leave.
         NotLeftError: `stop` was set before the gateway had left.
     """
+    _spare_the_collector()
     metrics = Metrics()
     database = Database(
         settings.database_url,
@@ -76,6 +81,12 @@ async def run_gateway(settings: Settings, stop: asyncio.Event, *, clock: Clock =
     log.info("gateway_stopped", pending=metrics.ledger.pending)
     if leave and not subscriber.left:
         raise NotLeftError("stopped before the session was drained: run `joulegate gateway --leave` again to finish")
+
+
+def _spare_the_collector() -> None:
+    """Readings and rows have no cycles: looking for some among them took a twentieth of the CPU."""
+    gc.freeze()  # what was imported stays
+    gc.set_threshold(GARBAGE_THRESHOLD)
 
 
 async def _wait_for_database(database: Database, stop: asyncio.Event) -> bool:

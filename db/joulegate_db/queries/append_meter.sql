@@ -1,6 +1,7 @@
 -- Moves the staged meter readings into history and the newest of each device into live. Returns how many were new.
 -- $1 received_at. Rows are locked in the order of their keys, so that two gateways cannot deadlock; of rows with the same
 -- key the one that was staged first (the lowest ctid) wins. Late readings mark the closed buckets that they touch.
+-- Also run without the arbiter (device, ts), for a batch that is expected to be new (streams.py).
 with fresh as (
     insert into meter_history (ts, kwh, voltage, late, device, charge_point)
     select ts, kwh, voltage, late, device, charge_point from stage_meter order by device, ts, ctid

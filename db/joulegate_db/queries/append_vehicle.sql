@@ -1,6 +1,7 @@
 -- Moves the staged vehicle readings into history and the newest of each device into live. Returns how many were new.
 -- $1 received_at. Rows are locked in the order of their keys, so that two gateways cannot deadlock; of rows with the same
 -- key the one that was staged first (the lowest ctid) wins. Late readings mark the closed buckets that they touch.
+-- Also run without the arbiter (device, ts), for a batch that is expected to be new (streams.py).
 with fresh as (
     insert into vehicle_history (ts, kwh, battery_temp, soc, late, device, charge_point)
     select ts, kwh, battery_temp, soc, late, device, charge_point from stage_vehicle order by device, ts, ctid

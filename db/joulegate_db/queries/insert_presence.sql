@@ -1,4 +1,4 @@
--- Marks who was at which charge point in which bucket. $1 charge points, $2 buckets, $3 kinds, $4 devices, sorted by key.
+-- Marks who was at which charge point in which bucket. In the order of the primary key: two gateways cannot deadlock.
 insert into presence (charge_point, bucket, kind, device)
-select * from unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[])
+select charge_point, bucket, kind, device from stage_presence order by charge_point, bucket, kind, device
 on conflict do nothing

@@ -1,4 +1,4 @@
--- The writer's staging tables, one a stream, emptied by every commit.
+-- The writer's staging tables, one a stream and one for presence, emptied by every commit.
 -- ON COMMIT DELETE ROWS rather than TRUNCATE: nothing is written to the system catalogs.
 create temporary table if not exists stage_meter (
     ts timestamptz not null,
@@ -17,4 +17,11 @@ create temporary table if not exists stage_vehicle (
     late boolean not null,
     device text collate "C" not null,
     charge_point text collate "C" not null
+) on commit delete rows;
+
+create temporary table if not exists stage_presence (
+    bucket timestamptz not null,
+    charge_point text collate "C" not null,
+    kind text collate "C" not null,
+    device text collate "C" not null
 ) on commit delete rows;
