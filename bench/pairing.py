@@ -18,7 +18,6 @@ from typing import Any
 
 import asyncpg
 import msgspec
-from pairing_fleets import END, START, Devices, Scenario, Signal, devices, places, readings, simulate
 
 from joulegate_cli.local.postgres import LocalPostgres
 from joulegate_core.clock import utc_now
@@ -30,6 +29,7 @@ from joulegate_db.partitions import ensure_partitions
 from joulegate_db.reader import open_reader
 from joulegate_db.rollups import EnergyDefaults, Rollups
 from joulegate_db.windows import Window
+from pairing_fleets import END, START, Devices, Scenario, Signal, devices, places, readings, simulate
 
 SERVER_OPTIONS = {"fsync": "off", "shared_buffers": "512MB", "max_wal_size": "4GB"}
 WINDOW = Window(START, END)

@@ -12,7 +12,6 @@ import mqtt5
 import pytest
 
 from chaos.proxy import Proxy
-
 from gateway_harness import Gateway, eventually, meter, now_ms, publisher, vehicle
 from joulegate_cli.local.ports import free_port
 from joulegate_cli.local.postgres import LocalPostgres
