@@ -20,6 +20,7 @@ from joulegate_cli.local.broker import LocalBroker
 from joulegate_core.errors import SessionTakenOverError
 from joulegate_core.settings import load_settings
 from joulegate_gateway import errands, forms, pipeline
+from joulegate_gateway.connection import Connection
 from joulegate_gateway.errands import NotLeftError
 from joulegate_gateway.service import run_gateway
 from process_harness import Launch, launching
@@ -99,6 +100,15 @@ async def until_stored(db: asyncpg.Connection, count: int) -> None:
         return bool(await db.fetchval("select count(*) from meter_history") >= count)
 
     await eventually(are_there)
+
+
+async def until_pending(gateway: Gateway, count: int) -> None:
+    """Waits until the gateway has taken so many messages that are not settled."""
+
+    async def are_pending() -> bool:
+        return await status_of(gateway.metrics_port, "/metrics") == 200 and (await gateway.ledger())[2] == count
+
+    await eventually(are_pending)
 
 
 async def test_one_of_two_leaves_under_a_stream(
@@ -261,6 +271,32 @@ async def test_an_outage_of_the_database_is_waited_for(
     await assert_gone(goes, db)
 
 
+async def test_the_session_does_not_end_before_everything_is_committed(goes: Gateway, db: asyncpg.Connection) -> None:
+    numbered = Numbered()
+    await subscribe_and_stop(goes)
+    await flood(goes.broker, numbered, 50)
+    task = asyncio.create_task(leave(goes, linger_ms=1500))
+    await until_pending(goes, 50)
+    async with db.transaction():
+        await db.execute("lock table meter_history in access exclusive mode")
+        await asyncio.sleep(2.5)  # the broker has long been silent
+        task.cancel()  # a crash
+        await asyncio.gather(task, return_exceptions=True)
+    await leave(goes)
+    await numbered.assert_each_once(db)
+
+
+async def test_a_long_way_to_the_broker_does_not_look_like_silence(goes: Gateway, db: asyncpg.Connection) -> None:
+    numbered = Numbered()
+    await subscribe_and_stop(goes)
+    await flood(goes.broker, numbered, 500)
+    async with Proxy(goes.broker.port) as proxy:
+        proxy.delay_seconds = 0.4
+        await leave(goes, receive_maximum=5, linger_ms=0, mqtt_url=f"mqtt://127.0.0.1:{proxy.port}")
+    await numbered.assert_each_once(db)
+    await assert_gone(goes, db)
+
+
 async def test_a_broker_that_goes_away_meanwhile_is_waited_for(
     own_broker: LocalBroker, database_url: str, db: asyncpg.Connection
 ) -> None:
@@ -273,6 +309,26 @@ async def test_a_broker_that_goes_away_meanwhile_is_waited_for(
         assert await db.fetchval("select count(*) from meter_history") < numbered.count
         await asyncio.to_thread(own_broker.start)
     await numbered.assert_each_once(db)
+    await assert_gone(goes, db)
+
+
+async def test_an_end_that_the_broker_did_not_hear_of_is_told_again(
+    goes: Gateway, db: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genuine, calls = Connection.end_session, 0
+
+    async def lost_on_the_way(self: Connection) -> bool:
+        nonlocal calls
+        calls += 1
+        if calls > 1:
+            return await genuine(self)
+        await self.close()
+        return False
+
+    monkeypatch.setattr(Connection, "end_session", lost_on_the_way)
+    await subscribe_and_stop(goes)
+    await leave(goes)
+    assert calls == 2
     await assert_gone(goes, db)
 
 
@@ -304,11 +360,7 @@ async def test_a_twin_that_takes_the_session_back_ends_the_leave(goes: Gateway) 
         proxy.last_words = mqtt5.DisconnectPacket(reason_code=mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER).write()
         through = f"mqtt://127.0.0.1:{proxy.port}"
         task = asyncio.create_task(leave(goes, linger_ms=10_000, mqtt_url=through))
-
-        async def is_draining() -> bool:
-            return await status_of(goes.metrics_port, "/metrics") == 200 and (await goes.ledger())[2] == 20
-
-        await eventually(is_draining)
+        await until_pending(goes, 20)
         async with aiomqtt.Client(hostname="127.0.0.1", port=goes.broker.port, identifier=goes.client_id):
             with pytest.raises(ExceptionGroup) as caught:
                 await task

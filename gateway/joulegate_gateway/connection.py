@@ -1,6 +1,6 @@
 """One connection to the broker: aiomqtt's client, with a gate before it and acknowledgements in bulk behind it.
 
-The only place that touches aiomqtt's private parts (`_receive`, `_send`, `_pingreq`, `_disconnect`, `_writer`), because its public
+The only place that touches aiomqtt's private parts (`_receive`, `_send`, `_pingreq`, `_tasks`, `_reader`, `_writer`), because its public
 iterator cannot be paused, drops QoS 0 without a waiting consumer and loses a message when cancelled, its `puback` is a system call a
 message, and it has no public ping and no public way to end a session (docs/adr/0003-connection.md).
 A Connection is used once: reconnecting makes a new one, so nothing of an old session can leak into a new one.
@@ -103,24 +103,35 @@ class Connection(aiomqtt.Client):
         self._watchdog = asyncio.create_task(self._watch(), name="mqtt-watchdog")
         return self
 
-    async def close(self, *, end_session: bool = False) -> None:
-        """Sends DISCONNECT and closes. Never raises for a connection that is lost.
-
-        The session stays at the broker, unless it is to end: then DISCONNECT sets its expiry to 0 (MQTT 5, 3.14.2.2.2).
-        """
-        if self._watchdog is not None:
-            self._watchdog.cancel()
-        if not self.lost.done():
-            self.lost.set_result("closed by the gateway")
+    async def close(self) -> None:
+        """Sends DISCONNECT and closes; the session stays at the broker. Never raises for a connection that is lost."""
         try:
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
                     await self._stop_tasks()
-                    if end_session:
-                        await self._disconnect(session_expiry_interval=0)
                     await self.__aexit__(None, None, None)
         finally:
             self._abort()
+            # unsettled deliveries keep a connection, and so do its own cycles until the garbage is looked for
+            self._buffer_in = type(self._buffer_in)(size=0)
+
+    async def end_session(self) -> bool:
+        """Closes with a DISCONNECT that ends the session (MQTT 5, 3.14.2.2.2).
+
+        True when the broker has closed in turn: it has then read that and every acknowledgement before it.
+        """
+        ended = False
+        if not self.lost.done():
+            try:
+                with contextlib.suppress(Exception):
+                    async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
+                        await self._stop_tasks()
+                        await self._send(mqtt5.DisconnectPacket(session_expiry_interval=0))
+                        await self._reader.read()
+                        ended = True
+            finally:
+                self._abort()
+        return ended
 
     def acknowledge(self, packet_ids: Iterable[int]) -> None:
         """Sends PUBACKs in the order given, in one write. Does nothing once the connection is lost: the broker sends again.
@@ -172,6 +183,7 @@ class Connection(aiomqtt.Client):
                 await asyncio.Future()  # nothing more comes of this connection; close() cancels
             self._last_packet = time.monotonic()
             if isinstance(packet, mqtt5.PublishPacket):
+                await self._gate.wait()  # a stop may have shut it while we waited for the packet: it is not taken then
                 self._deliver(self, packet)
                 self._deliver_buffered()
                 await asyncio.sleep(0)  # a backlog never makes reading wait: let the database's answers in between
@@ -212,7 +224,11 @@ class Connection(aiomqtt.Client):
                 self._end(f"nothing received for {limit:.0f} s")
 
     async def _stop_tasks(self) -> None:
-        """Ends aiomqtt's tasks. When it does that itself, a cancellation of ours that comes meanwhile is taken for theirs, and lost."""
+        """Ends the background tasks. Were that left to aiomqtt, it would take a cancellation of ours for the end of its tasks."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        if not self.lost.done():
+            self.lost.set_result("closed by the gateway")
         if hasattr(self, "_tasks"):
             self._tasks.cancel()
             await asyncio.wait({self._tasks})

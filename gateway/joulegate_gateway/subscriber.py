@@ -194,9 +194,10 @@ class Subscriber:
             log.warning("queue_left_to_broker", reason="the database is out")
         else:
             await finishing
-            await connection.close(end_session=True)
-            self.left = True
-            log.info("left", drained=self._metrics.ledger.settled.total())
+            # unconfirmed it is tried again: the next CONNACK says whether the session has ended
+            self.left = await connection.end_session() or not connection.session_present
+            if self.left:
+                log.info("left", drained=self._metrics.ledger.settled.total())
 
     def _ended(self, connection: Connection, reason: str) -> JoulegateError:
         """The error of a connection that ended when it was needed: to be tried again, unless another client took the session."""
