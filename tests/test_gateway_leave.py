@@ -236,7 +236,8 @@ async def test_it_leaves_the_forms_of_former_settings_too(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(forms, "_unsubscribe", never)
         await goes.start(ready=False, share_group=f"other-{goes.client_id}")
-        await changing.wait()
+        async with asyncio.timeout(20):
+            await changing.wait()
         await goes.crash()
     await stays.start()
     async with streaming(goes.broker, numbered), asyncio.timeout(20):
@@ -289,10 +290,10 @@ async def test_the_session_does_not_end_before_everything_is_committed(goes: Gat
 async def test_a_long_way_to_the_broker_does_not_look_like_silence(goes: Gateway, db: asyncpg.Connection) -> None:
     numbered = Numbered()
     await subscribe_and_stop(goes)
-    await flood(goes.broker, numbered, 500)
+    await flood(goes.broker, numbered, 20)
     async with Proxy(goes.broker.port) as proxy:
-        proxy.delay_seconds = 0.4
-        await leave(goes, receive_maximum=5, linger_ms=0, mqtt_url=f"mqtt://127.0.0.1:{proxy.port}")
+        proxy.delay_seconds = 0.1
+        await leave(goes, receive_maximum=1, linger_ms=0, mqtt_url=f"mqtt://127.0.0.1:{proxy.port}")
     await numbered.assert_each_once(db)
     await assert_gone(goes, db)
 
@@ -391,7 +392,8 @@ async def test_the_built_in_broker_cannot_be_left(
         goes = Gateway(server, database_url)
         await subscribe_and_stop(goes)
         with pytest.raises(ExceptionGroup) as caught:
-            await leave(goes)
+            async with asyncio.timeout(20):
+                await leave(goes)
         assert caught.group_contains(forms.UnsubscribeError, match="has no UNSUBSCRIBE")
         await goes.start()  # nothing has changed
     finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -9,12 +10,14 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 from starlette.responses import StreamingResponse
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gateway_harness import eventually
 from http_support import Json
 from joulegate_cli.local.ports import free_port
 from joulegate_core import http_connection
 from joulegate_core.asgi import serve
+from joulegate_core.http_connection import HttpConnection
 from joulegate_http import body
 from joulegate_http.leaving import Leaving
 from test_http_service import sidecar, status
@@ -278,6 +281,22 @@ async def test_clients_that_leave_within_an_answer(api: httpx.AsyncClient) -> No
         return await status(api, "/readyz") == 200
 
     await eventually(all_gone)
+
+
+async def test_no_part_of_an_answer_waits_for_another_to_be_acknowledged(
+    api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    def note(self: HttpConnection, transport: asyncio.Transport) -> None:
+        made.append(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        H11Protocol.connection_made(self, transport)
+
+    monkeypatch.setattr(HttpConnection, "connection_made", note)
+    async with raw(api) as one:
+        await one.send(GET)
+        assert (await one.response())[0] == 200
+    assert made == [1]
 
 
 async def test_an_answer_that_is_streamed_ends_with_its_client() -> None:

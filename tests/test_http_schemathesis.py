@@ -25,13 +25,13 @@ continue-on-failure = true
 workers = 1
 
 [generation]
-max-examples = 8
+max-examples = 15
 no-shrink = true
 database = "none"
 
 [phases.coverage]
 generate-duplicate-query-parameters = true
-unexpected-methods = ["POST", "OPTIONS", "TRACE"]
+unexpected-methods = ["GET", "PUT", "POST", "DELETE", "OPTIONS", "PATCH", "TRACE", "QUERY"]
 
 # Two times that are valid each may make a window that is empty or too long, and not every time is in the calendar of readings.
 [[operations]]
