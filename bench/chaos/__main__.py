@@ -23,7 +23,9 @@ from joulegate_cli.bench.machine import machine_facts
 def main(
     names: Annotated[list[str] | None, typer.Argument(help="Scenarios; all by default.")] = None,
     seed: Annotated[int, typer.Option(help="Decides when and where faults strike.")] = 1,
-    jobs: Annotated[int, typer.Option(min=1, max=8, help="Scenarios at a time; most of them wait most of the time.")] = 4,
+    jobs: Annotated[
+        int, typer.Option(min=1, max=8, help="Scenarios at a time; most of them wait most of the time.")
+    ] = 4,
     json: Annotated[Path | None, typer.Option(help="Writes the record here.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Writes the table for docs/reliability.md here.")] = None,
     list_: Annotated[bool, typer.Option("--list", help="Lists the scenarios.")] = False,
