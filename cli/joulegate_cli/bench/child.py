@@ -118,22 +118,24 @@ def _child(command: str, settings: Mapping[str, str], log: Path) -> Iterator[sub
             process.wait()
 
 
-def wait_settled(gateway: Service, count: int, *, poll_seconds: float, timeout_seconds: float) -> Iterator[int]:
-    """Yields the number of settled messages until `count` are.
+def wait_committed(gateway: Service, count: int, *, poll_seconds: float, timeout_seconds: float) -> Iterator[int]:
+    """Yields the number of committed readings until there are `count`.
+
+    Duplicates do not count: what was on its way when the gateway left the broker comes again, and is settled twice.
 
     Raises:
         JoulegateError: the gateway ended, or no progress is made for `timeout_seconds`.
     """
     last, moved = -1, time.monotonic()
     while True:
-        done = sum(gateway.settled().values())
+        done = gateway.settled().get("committed", 0)
         if done != last:
             last, moved = done, time.monotonic()
             yield done
         if done >= count:
             return
         if time.monotonic() - moved > timeout_seconds:
-            raise JoulegateError(f"no progress for {timeout_seconds:.0f} s: {done} of {count} messages settled")
+            raise JoulegateError(f"no progress for {timeout_seconds:.0f} s: {done} of {count} readings committed")
         time.sleep(poll_seconds)
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from joulegate_cli.bench.backlog import create_session, publish, readings
 from joulegate_cli.bench.bare_loop import BareLoop, BareLoopResult
-from joulegate_cli.bench.child import Program, gateway_child, wait_settled
+from joulegate_cli.bench.child import Program, gateway_child, wait_committed
 from joulegate_cli.bench.plain_copy import copied_per_second, rows_in_history
 from joulegate_cli.bench.report import Figure, Progress, Results
 from joulegate_cli.bench.servers import Servers, bench_servers
@@ -119,7 +119,7 @@ def drain(servers: Servers, client_id: str, messages: int, progress: Progress, d
     started, database_cpu = time.perf_counter(), servers.database_cpu_seconds()
     log = servers.directory / f"{client_id}.log"
     with gateway_child(servers.environ(database), client_id, log) as gateway:
-        settling = wait_settled(gateway, messages, poll_seconds=POLL_SECONDS, timeout_seconds=STALL_SECONDS)
+        settling = wait_committed(gateway, messages, poll_seconds=POLL_SECONDS, timeout_seconds=STALL_SECONDS)
         seen = list(_timed(settling, _phase(progress, client_id, messages)))
         cpu, peak = gateway.cpu_seconds(), gateway.peak_mb()
     first = next((at, settled) for at, settled in seen if settled)

@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 
 from joulegate_cli.bench.backlog import create_session, publish, readings
-from joulegate_cli.bench.child import Program, Service, gateway_child, wait_settled
+from joulegate_cli.bench.child import Program, Service, gateway_child, wait_committed
 from joulegate_cli.bench.paced_publisher import Paced
 from joulegate_cli.bench.plain_copy import rows_in_history
 from joulegate_cli.bench.report import Figure, Progress, Results, percentile
@@ -105,7 +105,7 @@ def _introduce(servers: Servers, gateway: Service, devices: int) -> None:
 
 
 def _wait(gateway: Service, count: int) -> None:
-    for _ in wait_settled(gateway, count, poll_seconds=0.1, timeout_seconds=30):
+    for _ in wait_committed(gateway, count, poll_seconds=0.1, timeout_seconds=30):
         pass
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 
-from joulegate_cli.bench.child import Service, gateway_child, wait_settled
+from joulegate_cli.bench.child import Service, gateway_child, wait_committed
 from joulegate_cli.bench.ingest import GATEWAY_CLIENT, POLL_SECONDS, STALL_SECONDS, publish_backlog, require_all
 from joulegate_cli.bench.plain_copy import rows_in_history
 from joulegate_cli.bench.report import Figure, Progress, Results
@@ -46,7 +46,7 @@ def bench_stalled(messages: int, devices: int, seconds: int, progress: Progress)
                 publish_backlog(servers, "filler", messages, devices, progress)
                 _hold(gateway, seconds, progress)
             stalled_peak, ended = gateway.peak_mb(), time.perf_counter()
-            for done in wait_settled(gateway, messages, poll_seconds=POLL_SECONDS, timeout_seconds=STALL_SECONDS):
+            for done in wait_committed(gateway, messages, poll_seconds=POLL_SECONDS, timeout_seconds=STALL_SECONDS):
                 progress("after the stall", done, messages)
             recovery, peak = time.perf_counter() - ended, gateway.peak_mb()
         committed = rows_in_history(servers.postgres.url())
