@@ -39,9 +39,9 @@ def measured(results: Results) -> list[msgspec.Struct]:
 
 
 def test_ingest() -> None:
-    (result,) = measured(bench_ingest(30_000, 2000, quiet))
+    (result,) = measured(bench_ingest(120_000, 2000, quiet))
     assert isinstance(result, IngestResult)
-    assert result.committed == result.messages == 30_000
+    assert result.committed == result.messages == 120_000
     assert result.bare_loop_ratio == pytest.approx(result.readings_per_second / result.bare_loop_per_second)
     assert result.copy_ratio == pytest.approx(result.readings_per_second / result.copy_per_second)
     assert result.database_cpu_us > result.copy_cpu_us
@@ -98,9 +98,9 @@ def test_roll() -> None:
 
 
 def test_mixed() -> None:
-    (result,) = measured(bench_mixed(Mix(20_000, 2000, 10, 0), 0.5, quiet))
+    (result,) = measured(bench_mixed(Mix(120_000, 2000, 10, 0), 0.5, quiet))
     assert isinstance(result, MixedResult)
-    assert result.committed == 2 * result.messages == 40_000
+    assert result.committed == 2 * result.messages == 240_000
     assert result.drained_ratio == pytest.approx(result.drained_mixed / result.drained_alone)
 
 
