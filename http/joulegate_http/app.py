@@ -6,6 +6,7 @@ from starlette.middleware import Middleware
 from joulegate_core.clock import Clock
 from joulegate_db.link_store import LinkStore
 from joulegate_db.reader import Reader
+from joulegate_http.dashboard import dashboard_routes
 from joulegate_http.fleet_routes import fleet_operations
 from joulegate_http.leaving import Leaving
 from joulegate_http.link_routes import link_operations
@@ -31,7 +32,7 @@ def create_app(reader: Reader, clock: Clock, metrics: Metrics, links: LinkStore 
         *operations(reader, metrics),
     ]
     app = Starlette(
-        routes=routes_of([*declared, openapi_operation(declared)]),
+        routes=[*routes_of([*declared, openapi_operation(declared)]), *dashboard_routes()],
         middleware=[Middleware(Observe, metrics=metrics), Middleware(Leaving)],
         exception_handlers=dict.fromkeys(EXPECTED, on_problem),
     )

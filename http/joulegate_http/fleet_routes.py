@@ -7,14 +7,19 @@ from msgspec import Meta
 from joulegate_core.clock import Clock
 from joulegate_db.alerts import AlertFilter, AlertKind, AlertState, alert_page
 from joulegate_db.fleet import fleet
+from joulegate_db.power import fleet_power
 from joulegate_db.reader import Reader
 from joulegate_http.operation import DATABASE_CODES, Operation
 from joulegate_http.parameters import Parameters
 from joulegate_http.rules import CursorParameter, DeviceParameter
-from joulegate_http.schemas import Alert, Alerts, Fleet, answer
+from joulegate_http.schemas import Alert, Alerts, Fleet, MinutePower, Power, answer
+from joulegate_http.shared import Shared
 from joulegate_http.windows import WINDOW_CODES, WindowParameters, window
 
 HIGHEST_ID = 10**18
+
+POWER_SECONDS = 10.0
+"""All viewers of a fleet's power get the same answer for so long; it is the same for a minute."""
 
 
 class FleetParameters(WindowParameters, frozen=True, kw_only=True):
@@ -35,6 +40,14 @@ class AlertParameters(Parameters, frozen=True, kw_only=True):
 
 def fleet_operations(reader: Reader, clock: Clock) -> list[Operation]:
     """What answers from `reader`, at the time that `clock` tells."""
+
+    async def ask_power() -> Power:
+        return Power(tuple(answer(MinutePower, minute) for minute in await fleet_power(reader, clock())))
+
+    power = Shared(ask_power, POWER_SECONDS)
+
+    async def get_fleet_power(_: Parameters) -> Power:
+        return await power.get()
 
     async def get_fleet(asked: FleetParameters) -> Fleet:
         now = clock()
@@ -59,6 +72,16 @@ def fleet_operations(reader: Reader, clock: Clock) -> list[Operation]:
             parameters=FleetParameters,
             answer=Fleet,
             codes=(*WINDOW_CODES, *DATABASE_CODES),
+        ),
+        Operation(
+            method="GET",
+            path="/v1/analytics/fleet/power",
+            handler=get_fleet_power,
+            tag="analytics",
+            summary="The fleet's power by minute",
+            description="The last twenty whole minutes, straight from the readings; the same answer for ten seconds.",
+            answer=Power,
+            codes=DATABASE_CODES,
         ),
         Operation(
             method="GET",

@@ -261,6 +261,20 @@ class Fleet(Wire, frozen=True):
     worst: tuple[FleetWorst, ...]
 
 
+class MinutePower(Wire, frozen=True):
+    """Mean power of the minute that begins at `from`, in kW; null where no reading of that stream came."""
+
+    start: datetime = field(name="from")
+    ac_kw: float | None
+    dc_kw: float | None
+
+
+class Power(Wire, frozen=True):
+    """The fleet's power in the last whole minutes, oldest first: AC drawn, DC delivered. Empty without any reading."""
+
+    points: tuple[MinutePower, ...]
+
+
 class Alert(Wire, frozen=True):
     """One alert. `value`, `threshold` and `detail` are as at opening; closed fields are null while it is open."""
 

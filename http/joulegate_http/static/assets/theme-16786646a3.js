@@ -1,0 +1,1 @@
+"use strict";(()=>{var n="joulegate.theme";function t(){let e=r(()=>localStorage.getItem(n));return e==="light"||e==="dark"?e:null}function o(e){e&&(document.documentElement.dataset.theme=e)}function r(e){try{return e()}catch{return null}}o(t());})();
