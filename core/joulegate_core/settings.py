@@ -53,6 +53,8 @@ class Settings(
     alert_min_kwh: Annotated[float, Meta(gt=0, le=1e6)] = 1.0
     alert_min_coverage: Annotated[float, Meta(ge=0, le=1)] = 0.5
     api_tokens: str = ""
+    cors_origins: str = ""
+    rate_limit: Annotated[float, Meta(ge=0, le=1e6)] = 20
     log: Literal["json", "console"] = "json"
 
     def __repr__(self) -> str:

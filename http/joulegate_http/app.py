@@ -6,8 +6,11 @@ from starlette.middleware import Middleware
 from joulegate_core.clock import Clock
 from joulegate_db.link_store import LinkStore
 from joulegate_db.reader import Reader
+from joulegate_http.compression import Compression
+from joulegate_http.cors import Cors
 from joulegate_http.dashboard import dashboard_routes
 from joulegate_http.fleet_routes import fleet_operations
+from joulegate_http.gate import Gate
 from joulegate_http.leaving import Leaving
 from joulegate_http.link_routes import link_operations
 from joulegate_http.metrics import Metrics
@@ -21,8 +24,23 @@ from joulegate_http.problems import EXPECTED, on_problem
 from joulegate_http.state_routes import state_operations
 
 
-def create_app(reader: Reader, clock: Clock, metrics: Metrics, links: LinkStore | None = None) -> Starlette:
-    """Builds the application on an open reader. Without `links` it only reads, and has no routes of links."""
+def create_app(
+    reader: Reader,
+    clock: Clock,
+    metrics: Metrics,
+    links: LinkStore | None = None,
+    *,
+    gate: Gate | None = None,
+    origins: frozenset[str] = frozenset(),
+) -> Starlette:
+    """Builds the application on an open reader.
+
+    Args:
+        links: without it the application only reads, and has no routes of links.
+        gate: what is asked of callers; by default nothing.
+        origins: of pages that may call from a browser.
+    """
+    gate = gate or Gate()
     declared = [
         *performance_operations(reader, clock),
         *pairing_operations(reader, clock),
@@ -32,8 +50,16 @@ def create_app(reader: Reader, clock: Clock, metrics: Metrics, links: LinkStore 
         *operations(reader, metrics),
     ]
     app = Starlette(
-        routes=[*routes_of([*declared, openapi_operation(declared)]), *dashboard_routes()],
-        middleware=[Middleware(Observe, metrics=metrics), Middleware(Leaving)],
+        routes=[
+            *routes_of([*declared, openapi_operation(declared, is_closed=gate.is_closed)], gate),
+            *dashboard_routes(),
+        ],
+        middleware=[
+            *([Middleware(Cors, origins=origins)] if origins else []),
+            Middleware(Observe, metrics=metrics, gate=gate),
+            Middleware(Compression),
+            Middleware(Leaving),
+        ],
         exception_handlers=dict.fromkeys(EXPECTED, on_problem),
     )
     app.router.redirect_slashes = False  # a path is right or it is a problem document, never a redirect

@@ -34,11 +34,14 @@ class Code(StrEnum):
     BAD_JSON = "bad_json", HTTPStatus.BAD_REQUEST, "The body is not JSON in UTF-8, or ended early."
     BAD_FIELD = "bad_field", HTTPStatus.BAD_REQUEST, "A field of the body is missing, unknown or of another type."
     MALFORMED_REQUEST = "malformed_request", HTTPStatus.BAD_REQUEST, "Not a request of HTTP/1.1; the connection ends."
+    UNAUTHORIZED = "unauthorized", HTTPStatus.UNAUTHORIZED, "There is no token, or not one of the service's."
+    FORBIDDEN = "forbidden", HTTPStatus.FORBIDDEN, "The token has not the role that this needs."
     NOT_FOUND = "not_found", HTTPStatus.NOT_FOUND, "There is no such route."
     VEHICLE_NOT_FOUND = "vehicle_not_found", HTTPStatus.NOT_FOUND, "No reading of this vehicle was accepted yet."
     METER_NOT_FOUND = "meter_not_found", HTTPStatus.NOT_FOUND, "No reading of this meter was accepted yet."
     LINK_NOT_FOUND = "link_not_found", HTTPStatus.NOT_FOUND, "There is no link with this id."
     METHOD_NOT_ALLOWED = "method_not_allowed", HTTPStatus.METHOD_NOT_ALLOWED, "`Allow` has the methods that there are."
+    NOT_ACCEPTABLE = "not_acceptable", HTTPStatus.NOT_ACCEPTABLE, "`Accept` excludes what the route gives."
     BODY_TOO_SLOW = "body_too_slow", HTTPStatus.REQUEST_TIMEOUT, "The body did not come in time; the connection ends."
     LINK_CONFLICT = "link_conflict", HTTPStatus.CONFLICT, "The meter has another vehicle for some of the time."
     BODY_TOO_LARGE = "body_too_large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is larger than 8 KiB."
@@ -52,6 +55,11 @@ class Code(StrEnum):
         "headers_too_large",
         HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
         "The headers are larger than 16 KiB; the connection ends.",
+    )
+    RATE_LIMITED = (
+        "rate_limited",
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "Too many costly questions in a short time; `Retry-After` says when there will be room.",
     )
     INTERNAL_ERROR = (
         "internal_error",

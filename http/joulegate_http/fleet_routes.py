@@ -67,6 +67,7 @@ def fleet_operations(reader: Reader, clock: Clock) -> list[Operation]:
             path="/v1/analytics/fleet",
             handler=get_fleet,
             tag="analytics",
+            cost=2,
             summary="The fleet's totals, its distribution and its worst vehicles",
             description="Over whole quarters of an hour. Without `from` and `to`: the 24 hours before the newest one that is summed.",
             parameters=FleetParameters,

@@ -74,6 +74,7 @@ def _looking(links: LinkStore) -> list[Operation]:
             parameters=LinksParameters,
             answer=Links,
             codes=DATABASE_CODES,
+            has_tag=True,
         ),
         Operation(
             method="GET",
@@ -84,6 +85,7 @@ def _looking(links: LinkStore) -> list[Operation]:
             parameters=LinkParameters,
             answer=Link,
             codes=DATABASE_CODES,
+            has_tag=True,
         ),
     ]
 

@@ -1,16 +1,18 @@
-"""Around every request: its id, its metrics, its headers, and the last net for exceptions."""
+"""Around every request: its id, its token, its metrics, its headers, and the last net for exceptions."""
 
 import asyncio
 import time
 import uuid
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from joulegate_core.telemetry import is_valid_id
+from joulegate_http.answer_headers import REQUEST_ID, with_headers
+from joulegate_http.gate import Gate
 from joulegate_http.metrics import Metrics
-from joulegate_http.problems import REQUEST_ID_HEADER, ProblemError, as_problem, problem_response, stopping
+from joulegate_http.problems import ProblemError, as_problem, problem_response, stopping
+from joulegate_http.request_headers import header
 
 log = structlog.get_logger()
 
@@ -19,11 +21,15 @@ CLIENT_GONE = 499
 
 
 class Observe:
-    """ASGI middleware. A client's own X-Request-Id is taken over when it obeys the rule of ids, so that logs can be joined."""
+    """ASGI middleware. A client's own X-Request-Id is taken over when it obeys the rule of ids, so that logs can be joined.
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    What is logged of a request has its id, and the name of its token where there is one.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, gate: Gate) -> None:
         self._app = app
         self._metrics = metrics
+        self._gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one connection's scope, as ASGI wants it."""
@@ -31,7 +37,9 @@ class Observe:
             await self._app(scope, receive, send)
             return
         request_id = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = request_id
+        token = self._gate.identify(scope)
+        scope.setdefault("state", {}).update(request_id=request_id, token=token)
+        known = {"request_id": request_id, "token": token.name} if token else {"request_id": request_id}
         status = 0
         started = time.perf_counter()
 
@@ -39,10 +47,10 @@ class Observe:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _add_headers(message, scope["path"], request_id)
+                message = with_headers(message, request_id, token.role if token else None)
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with structlog.contextvars.bound_contextvars(**known):
             try:
                 failure = await self._failure(scope, receive, send_observed)
                 if failure is not None and not status:  # a client with half an answer is told by the connection's end
@@ -65,15 +73,8 @@ class Observe:
 
 
 def _request_id(scope: Scope) -> str:
-    given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+    given = header(scope, REQUEST_ID).decode("latin-1")
     return given if is_valid_id(given) else uuid.uuid4().hex
-
-
-def _add_headers(message: Message, path: str, request_id: str) -> None:
-    headers = MutableHeaders(scope=message)
-    headers[REQUEST_ID_HEADER] = request_id
-    if path.startswith("/v1/"):
-        headers.setdefault("Cache-Control", "no-store")  # figures change every minute
 
 
 def _route(scope: Scope) -> str | None:

@@ -14,25 +14,27 @@ import msgspec
 from starlette.responses import Response
 
 from joulegate_http.codes import Code
-from joulegate_http.operation import Operation, Success
+from joulegate_http.operation import JSON, Operation, Success
 from joulegate_http.parameters import Parameter, Parameters
 from joulegate_http.problems import MEDIA_TYPE as PROBLEM
 from joulegate_http.schemas import Problem, Wire
 
 Json = dict[str, Any]
 
-JSON = "application/json"
 REF = "#/components/schemas/{name}"
 
 DESCRIPTION = """\
 What a fleet's meters and vehicles reported, and what follows from it.
 
 Energies are kWh, temperatures degrees Celsius, times RFC 3339 in UTC. Null is not known, never zero. Windows are half-open,
-`[from, to)`. Unknown and repeated parameters are refused. HEAD is answered wherever GET is.
+`[from, to)`. Unknown and repeated parameters are refused. HEAD is answered wherever GET is, OPTIONS everywhere.
 
 Every answer has an `X-Request-Id`: the client's own when it sends one that obeys the rule of ids. Errors are
 `application/problem+json` (RFC 9457) with a `code` for programs. After 503, `Retry-After` says in how many seconds to try again;
-every operation can be repeated without harm."""
+every operation can be repeated without harm.
+
+Everything under `/v1/` needs a bearer token when the service has tokens: to read one with the role `read` or `operate`, to change
+something one with `operate`. Answers come in gzip when asked for. An answer with an `ETag` is 304 to the same in `If-None-Match`."""
 
 TAGS = {
     "analytics": "What the readings amount to.",
@@ -44,28 +46,49 @@ TAGS = {
 HEADERS = {
     "X-Request-Id": ("The request's id, also in the log.", {"type": "string"}),
     "Retry-After": ("Seconds.", {"type": "integer", "minimum": 1}),
+    "WWW-Authenticate": ("What is missing, as RFC 6750 has it.", {"type": "string"}),
+    "ETag": ("Of the answer, for `If-None-Match`.", {"type": "string"}),
     "Location": ("The link's own path.", {"type": "string", "format": "uri-reference"}),
 }
 
 
-def openapi_operation(others: Sequence[Operation]) -> Operation:
-    """The operation that gives the document of all operations, itself included."""
+SCHEME = "token"
+
+PROBLEM_HEADERS = {
+    HTTPStatus.UNAUTHORIZED: ("WWW-Authenticate",),
+    HTTPStatus.FORBIDDEN: ("WWW-Authenticate",),
+    HTTPStatus.TOO_MANY_REQUESTS: ("Retry-After",),
+    HTTPStatus.SERVICE_UNAVAILABLE: ("Retry-After",),
+}
+"""What comes with problems of a status besides the request's id."""
+
+SAME = Success(HTTPStatus.NOT_MODIFIED, "The client has the answer already.", ("ETag",))
+
+
+def openapi_operation(others: Sequence[Operation], *, is_closed: bool) -> Operation:
+    """The operation that gives the document of all operations, itself included. `is_closed`: callers need a token."""
 
     async def get_document(_: Parameters) -> Response:
         return Response(encoded, media_type=JSON)
 
     own = Operation(
-        method="GET", path="/openapi.json", handler=get_document, tag="operations", summary="This document", answer=JSON
+        method="GET",
+        path="/openapi.json",
+        handler=get_document,
+        tag="operations",
+        summary="This document",
+        answer=JSON,
+        has_tag=True,
     )
-    encoded = msgspec.json.encode(document([*others, own]))
+    encoded = msgspec.json.encode(document([*others, own], is_closed=is_closed))
     return own
 
 
-def document(operations: Sequence[Operation]) -> Json:
+def document(operations: Sequence[Operation], *, is_closed: bool) -> Json:
     """The document as JSON values."""
     paths: dict[str, Json] = defaultdict(dict)
     for operation in operations:
-        paths[operation.path][operation.method.lower()] = _operation(operation)
+        paths[operation.path][operation.method.lower()] = _operation(operation, is_closed=is_closed)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -80,6 +103,7 @@ def document(operations: Sequence[Operation]) -> Json:
         "paths": paths,
         "components": {
             "schemas": _schemas(operations),
+            "securitySchemes": {SCHEME: {"type": "http", "scheme": "bearer", "description": _of_tokens(is_closed)}},
             "headers": {
                 name: {"description": meaning, "schema": schema} for name, (meaning, schema) in HEADERS.items()
             },
@@ -95,7 +119,21 @@ def _schemas(operations: Iterable[Operation]) -> Json:
     return components
 
 
-def _operation(operation: Operation) -> Json:
+def _of_tokens(is_closed: bool) -> str:  # noqa: FBT001 - one thing to say or the other
+    return (
+        "A token of this service." if is_closed else "Not asked for by this service as it is set up: it has no tokens."
+    )
+
+
+def _security(operation: Operation, *, is_closed: bool) -> list[Json]:
+    if operation.role is None:
+        return []
+    needed: Json = {SCHEME: [operation.role]}
+    return [needed] if is_closed else [needed, {}]
+
+
+def _operation(operation: Operation, *, is_closed: bool) -> Json:
+    successes = (*operation.successes, SAME) if operation.has_tag else operation.successes
     described: Json = {
         "operationId": operation.name,
         "tags": [operation.tag],
@@ -103,13 +141,14 @@ def _operation(operation: Operation) -> Json:
         "description": operation.description,
         "parameters": [_parameter(one) for one in operation.reader.parameters],
         "responses": {
-            **{str(one.status.value): _success(operation, one) for one in operation.successes},
+            **{str(one.status.value): _success(operation, one) for one in successes},
             **_problems(operation.all_codes),
         },
+        "security": _security(operation, is_closed=is_closed),
     }
     if operation.body is not None:
         described["requestBody"] = {"required": True, "content": _content(JSON, operation.body)}
-    return {key: value for key, value in described.items() if value}
+    return {key: value for key, value in described.items() if value or key == "security"}
 
 
 def _parameter(parameter: Parameter) -> Json:
@@ -124,8 +163,9 @@ def _parameter(parameter: Parameter) -> Json:
 
 
 def _success(operation: Operation, success: Success) -> Json:
-    response = _response(success.meaning, success.headers)
-    match operation.answer:
+    tag = ("ETag",) if operation.has_tag and success is not SAME else ()
+    response = _response(success.meaning, (*success.headers, *tag))
+    match operation.answer if success is not SAME else None:
         case str() as media_type:
             response["content"] = {media_type: {}}
         case type() as kind:
@@ -143,7 +183,7 @@ def _problems(codes: Iterable[Code]) -> Json:
 
 def _problem(status: HTTPStatus, codes: Sequence[Code]) -> Json:
     meaning = "\n".join(f"- `{code}`: {code.meaning}" for code in codes)
-    response = _response(meaning, ("Retry-After",) if status == HTTPStatus.SERVICE_UNAVAILABLE else ())
+    response = _response(meaning, PROBLEM_HEADERS.get(status, ()))
     of_these = {"properties": {"code": {"enum": list(codes)}}}
     response["content"] = {PROBLEM: {"schema": {"allOf": [_reference(Problem), of_these]}}}
     return response

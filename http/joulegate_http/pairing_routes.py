@@ -48,6 +48,7 @@ def pairing_operations(reader: Reader, clock: Clock) -> list[Operation]:
             path="/v1/analytics/pairing",
             handler=find_pairings,
             tag="analytics",
+            cost=10,
             summary="Vehicles that seem to be paired with the wrong meter",
             description="Compares the shapes of charging over a window: the last 24 hours, or at most 3 days.",
             parameters=PairingParameters,

@@ -72,6 +72,7 @@ def performance_operations(reader: Reader, clock: Clock) -> list[Operation]:
             path="/v1/analytics/performance/{vehicleId}/series",
             handler=get_series,
             tag="analytics",
+            cost=1,
             summary="The same in steps, for plots",
             description="Each point is the answer for its own window. At most 31 days and 1,000 points.",
             parameters=SeriesParameters,

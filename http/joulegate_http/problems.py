@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from joulegate_core.errors import DatabaseUnavailableError, SchemaMismatchError
 from joulegate_db.checked_pool import DatabaseBusyError, QueryTimeoutError
+from joulegate_http.answer_headers import completed
 from joulegate_http.codes import Code
 from joulegate_http.schemas import Link, Problem
 
@@ -21,8 +22,6 @@ log = structlog.get_logger()
 
 TYPE_PREFIX = "urn:joulegate:problem:"
 MEDIA_TYPE = "application/problem+json"
-
-REQUEST_ID_HEADER = "X-Request-Id"
 
 RETRY_SECONDS = 5
 """For an outage: about as long as a database takes to restart."""
@@ -76,8 +75,8 @@ def as_problem(error: Exception) -> ProblemError:
             return error
         case HTTPException(status_code=HTTPStatus.NOT_FOUND):
             return ProblemError(Code.NOT_FOUND, "There is no such route. The API's routes begin with /v1/.")
-        case HTTPException(status_code=HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": allowed}):
-            return _method_not_allowed(allowed)
+        case HTTPException(status_code=HTTPStatus.METHOD_NOT_ALLOWED):
+            return _method_not_allowed((error.headers or {}).get("Allow", "GET, HEAD"))
         case DatabaseUnavailableError() | SchemaMismatchError():
             return _of_database(error)
         case _:
@@ -98,7 +97,9 @@ def refusal(status: HTTPStatus) -> Response:
         case _:
             code, detail = Code.MALFORMED_REQUEST, "This is not a request of HTTP/1.1."
     request_id = uuid.uuid4().hex
-    return problem_response(ProblemError(code, detail, headers={REQUEST_ID_HEADER: request_id}), "", request_id)
+    response = problem_response(ProblemError(code, detail), "", request_id)
+    response.raw_headers = completed(response.raw_headers, request_id)
+    return response
 
 
 def stopping() -> ProblemError:

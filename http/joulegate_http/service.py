@@ -8,10 +8,13 @@ import structlog
 from joulegate_core.asgi import serve
 from joulegate_core.clock import Clock, utc_now
 from joulegate_core.errors import DatabaseUnavailableError
+from joulegate_core.exposure import tokens_for_listening
 from joulegate_core.settings import Settings
 from joulegate_db.link_store import open_link_store
 from joulegate_db.reader import Reader, open_reader
 from joulegate_http.app import create_app
+from joulegate_http.cors import parse_origins
+from joulegate_http.gate import Gate
 from joulegate_http.metrics import Metrics
 from joulegate_http.problems import refusal
 
@@ -24,16 +27,19 @@ async def run_http(settings: Settings, stop: asyncio.Event, *, clock: Clock = ut
     While the database is out of reach it answers 503, and goes on by itself when the database is back.
 
     Raises:
+        SettingsError: tokens or origins are not valid, or there are no tokens for callers from other machines.
         SchemaMismatchError: the database's schema is not this version's.
         PortTakenError: the HTTP port is in use.
     """
+    gate = Gate(tokens_for_listening(settings), settings.rate_limit)
+    origins = parse_origins(settings.cors_origins)
     async with (
         open_reader(settings.read_database_url or settings.database_url) as reader,
         open_link_store(settings.database_url) as links,
     ):
-        app = create_app(reader, clock, Metrics(), links)
+        app = create_app(reader, clock, Metrics(), links, gate=gate, origins=origins)
         async with serve(app, settings.http_host, settings.http_port, "JOULEGATE_HTTP_PORT", refusal=refusal):
-            log.info("http_started", host=settings.http_host, port=settings.http_port)
+            log.info("http_started", host=settings.http_host, port=settings.http_port, asks_for_tokens=gate.is_closed)
             await _check_schema(reader, stop)
             await stop.wait()
     log.info("http_stopped")

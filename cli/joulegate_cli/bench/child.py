@@ -96,7 +96,7 @@ def gateway_child(environ: Mapping[str, str], client_id: str, log: Path) -> Iter
 def http_child(environ: Mapping[str, str], log: Path) -> Iterator[Service]:
     """Starts an HTTP sidecar, waits until it is ready, and stops it at the end."""
     port = free_port()
-    with _child("http", {"JOULEGATE_HTTP_PORT": str(port), **environ}, log) as process:
+    with _child("http", {"JOULEGATE_HTTP_PORT": str(port), "JOULEGATE_RATE_LIMIT": "0", **environ}, log) as process:
         service = Service(process, port, log)
         service.wait_ready()
         yield service

@@ -17,8 +17,11 @@ async def guide(
     http_endpoint: Endpoint, gateway: Endpoint, broker: LocalBroker, vehicle: str | None, database_url: str
 ) -> list[str]:
     """The lines to print once everything runs. `vehicle`: one that has an answer, None without a simulated fleet."""
-    ask = f"curl {http_endpoint.url}{PERFORMANCE_PATH}"
+    with_token = '-H "Authorization: Bearer $TOKEN" ' if http_endpoint.token else ""
+    ask = f"curl {with_token}{http_endpoint.url}{PERFORMANCE_PATH}"
     lines = ["", *await _pages(http_endpoint), f"  {'gateway':<10} {gateway.url}/metrics", ""]
+    if with_token:
+        lines += ["HTTP asks for a token: let TOKEN be one of JOULEGATE_API_TOKENS.", ""]
     if vehicle is not None:
         lines += ["Ask for a vehicle's efficiency:", "", f"{ask}{vehicle}", ""]
     lines += [

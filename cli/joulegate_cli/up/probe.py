@@ -11,16 +11,24 @@ ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to rea
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """Where a service of ours listens."""
+    """Where a service of ours listens, and the token that it wants of us."""
 
     host: str
     port: int
+    token: str = ""
 
     @property
     def url(self) -> str:
         """The address for a browser on this machine."""
         host = ANY_ADDRESS.get(self.host, self.host)
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.url})"
 
     async def get(self, path: str) -> tuple[int, bytes]:
         """Status and body of a GET; status 0 when nothing answers."""
@@ -36,7 +44,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         )
         with closing(connection):
             try:
-                connection.request("GET", path)
+                connection.request("GET", path, headers=self._headers)
                 answer = connection.getresponse()
                 return answer.status, answer.read()
             except (OSError, http.client.HTTPException):

@@ -17,7 +17,9 @@ from joulegate_cli.up.probe import Endpoint
 from joulegate_cli.up.supervisor import Service
 from joulegate_core.broker import BrokerAddress, parse_broker_url
 from joulegate_core.errors import SettingsError
+from joulegate_core.exposure import tokens_for_listening
 from joulegate_core.settings import Settings
+from joulegate_core.tokens import hashed_entry, make_token
 
 PROGRAM = (sys.executable, "-P", "-c", "from joulegate_cli.main import main; main()")
 DATABASE = "joulegate"
@@ -50,7 +52,7 @@ class Stack:
         environ: what the services inherit; the broker and the database are ours, whatever it says.
 
     Raises:
-        SettingsError: the gateway's metrics port is turned off.
+        SettingsError: the gateway's metrics port is turned off, or HTTP would be open to others without tokens.
     """
 
     def __init__(self, settings: Settings, environ: Mapping[str, str], options: Options) -> None:
@@ -61,7 +63,8 @@ class Stack:
         self.devices = options.devices
         self.directory = options.directory
         self.logs = options.directory / "logs"
-        self.http = Endpoint(settings.http_host, settings.http_port)
+        self._tokens = settings.api_tokens
+        self.http = Endpoint(settings.http_host, settings.http_port, make_token() if tokens_for_listening(settings) else "")
         self.gateway = Endpoint(settings.metrics_host, settings.metrics_port)
         self.postgres = LocalPostgres(options.directory / "postgres", options=POSTGRES_OPTIONS)
         self.broker = LocalBroker(options.directory / "broker", port=options.mqtt_port or _mqtt_port(settings))
@@ -103,8 +106,13 @@ class Stack:
         )
 
     def http_service(self) -> Service:
-        """The HTTP sidecar."""
-        return self._own_service("http", "http", ready=self.http)
+        """The HTTP sidecar. Where it asks for tokens it knows one more, of this run's own: the others may be known by their hash only."""
+        if not self.http.token:
+            return self._own_service("http", "http", ready=self.http)
+        entry = hashed_entry("joulegate-up", "read", self.http.token)
+        return self._own_service(
+            "http", "http", ready=self.http, settings={"JOULEGATE_API_TOKENS": f"{self._tokens},{entry}"}
+        )
 
     def gateway_service(self) -> Service:
         """The gateway; it may take 15 s to commit and acknowledge what it has taken."""

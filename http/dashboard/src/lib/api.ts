@@ -8,7 +8,7 @@ const TOKEN = 'joulegate.token';
 /** Why the token is asked for: null when it is not. */
 export const tokenWanted = signal<'missing' | 'wrong' | null>(null);
 
-/** Whether changes are refused to this token. Known once one was. */
+/** Whether changes are refused to this token; every answer tells. */
 export const readOnly = signal(false);
 
 export class ApiError extends Error {
@@ -46,6 +46,8 @@ export async function ask(path: string, init: RequestInit = {}): Promise<Respons
     if (init.signal?.aborted) throw error;
     throw new ApiError(0, 'unreachable', 'The service cannot be reached. Is it running, and is the network up?');
   }
+  const role = response.headers.get('X-Joulegate-Role');
+  if (role) readOnly.value = role === 'read';
   if (response.ok) return response;
   throw await refused(response, bearer);
 }
@@ -76,7 +78,6 @@ export function isAbort(error: unknown): boolean {
 async function refused(response: Response, bearer: string | null): Promise<ApiError> {
   const problem = await asProblem(response);
   if (response.status === 401) tokenWanted.value = bearer ? 'wrong' : 'missing';
-  if (response.status === 403) readOnly.value = true;
   const retryAfter = Number(response.headers.get('Retry-After')) || null;
   const detail = problem?.detail ?? `The service answered ${response.status}.`;
   return new ApiError(response.status, problem?.code ?? 'unknown', detail, problem?.requestId, retryAfter);

@@ -93,8 +93,8 @@ function energyOptions(points: SeriesPoint[]): Options {
     axes: axes((kwh) => `${number(kwh, kwh < 10 && kwh % 1 !== 0 ? (kwh < 1 ? 2 : 1) : 0)} kWh`),
     series: [
       timeSeries(),
-      { label: 'AC', fill: colour('ac'), stroke: colour('ac'), width: 0, value, paths: bars(1), points: { show: false } },
-      { label: 'DC', fill: colour('dc'), stroke: colour('dc'), width: 0, value, paths: bars(-1), points: { show: false } },
+      { label: 'AC', fill: colour('ac'), stroke: colour('ac'), width: 0, value, paths: bars(-1), points: { show: false } },
+      { label: 'DC', fill: colour('dc'), stroke: colour('dc'), width: 0, value, paths: bars(1), points: { show: false } },
     ],
   };
 }
