@@ -95,6 +95,17 @@ def cursor(name: str, text: str) -> str:
     return text
 
 
+def device_cursor(name: str, text: str) -> str:
+    """The device's id that a page ends with.
+
+    Raises:
+        ProblemError: `bad_id`.
+    """
+    if not is_valid_id(text):
+        raise ProblemError(Code.BAD_ID, f"{name} must be the nextCursor of the page before.")
+    return text
+
+
 def link_id(_: str, text: str) -> int:
     """The link's number. What cannot be one is not a mistake of its own: there is no such link.
 
@@ -153,6 +164,13 @@ CursorParameter = Annotated[
         description="`nextCursor` of the page before; without it the first page.",
         extra_json_schema={"pattern": f"^{ROW_ID}$"},
         extra={"rule": Rule(cursor, (Code.BAD_NUMBER,))},
+    ),
+]
+DeviceCursorParameter = Annotated[
+    Id,
+    Meta(
+        description="`nextCursor` of the page before; without it the first page.",
+        extra={"rule": Rule(device_cursor, (Code.BAD_ID,))},
     ),
 ]
 LinkParameter = Annotated[

@@ -119,7 +119,7 @@ class Series(Wire, frozen=True):
 
 
 class Vehicle(Wire, frozen=True):
-    """A vehicle's newest measured reading under the message's field names. `charging`: with energy, and at most 5 minutes old."""
+    """A vehicle's newest measured reading under the message's field names. `charging`: with energy, and at most 5 minutes old, else `stale`."""
 
     vehicle_id: VehicleId
     charge_point: ChargePoint
@@ -129,10 +129,27 @@ class Vehicle(Wire, frozen=True):
     kwh_delivered_dc: Kwh
     battery_temp: Celsius
     charging: bool
+    stale: bool
+
+
+class ListedVehicle(Vehicle, frozen=True):
+    """The same, and the vehicle's last 24 hours of summed quarters; `unknown`, `none` and 0 where there are none."""
+
+    efficiency_ratio: Ratio | None
+    status: Status
+    pairing: Pairing
+    coverage: Share
+
+
+class Vehicles(Wire, frozen=True):
+    """A page of vehicles, in the order of their ids."""
+
+    vehicles: tuple[ListedVehicle, ...]
+    next_cursor: NextCursor | None
 
 
 class Meter(Wire, frozen=True):
-    """A meter's newest measured reading under the message's field names. `charging`: with energy, and at most 5 minutes old."""
+    """A meter's newest measured reading under the message's field names. `charging`: with energy, and at most 5 minutes old, else `stale`."""
 
     meter_id: MeterId
     charge_point: ChargePoint
@@ -141,6 +158,14 @@ class Meter(Wire, frozen=True):
     kwh_consumed_ac: Kwh
     voltage: Volts
     charging: bool
+    stale: bool
+
+
+class Meters(Wire, frozen=True):
+    """A page of meters, in the order of their ids."""
+
+    meters: tuple[Meter, ...]
+    next_cursor: NextCursor | None
 
 
 class Link(Wire, frozen=True):
