@@ -13,7 +13,7 @@ PYTEST_ARGS ?=
 CHAOS_ARGS ?=
 FUZZ_ARGS ?=
 
-.PHONY: help install demo test check chaos fuzz bench-check fmt lock clean
+.PHONY: help install demo test check dashboard chaos fuzz bench-check fmt lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -36,6 +36,11 @@ check: install ## lint, formatting, types, imports, lock files
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	scripts/check-lock $(BIN)
+	scripts/check-dashboard
+
+dashboard: ## build the dashboard again from http/dashboard/ (needs Node 18 or newer; users do not)
+	@command -v npm >/dev/null || { echo "there is no npm on this machine: install Node 18 or newer (as root on Debian: apt-get install npm)" >&2; exit 1; }
+	cd http/dashboard && npm ci --silent && npm run --silent check && npm run --silent build
 
 chaos: install ## break everything under load, compare what was acknowledged with what was kept (about five minutes)
 	PYTHONPATH=bench $(BIN)/python -m chaos $(CHAOS_ARGS)

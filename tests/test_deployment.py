@@ -264,13 +264,18 @@ def test_what_the_builder_gets_is_enough_for_the_wheel(tmp_path: Path) -> None:
     context = tmp_path / "context"
     context.mkdir()
     for name in (line[1:] for line in ignore if line.startswith("!")):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, context / name)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, context / name, ignore=shutil.ignore_patterns("dashboard"))
+        else:
+            shutil.copy(ROOT / name, context / name)
     build = [sys.executable, "-P", "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=context, check=True, capture_output=True)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         packed = {name.split("/")[0] for name in wheel.namelist()}
         assert any(name.endswith(".sql") for name in wheel.namelist())
+        shipped = {f"joulegate_http/static/{name}" for name in ("index.html", "docs.html", "LICENSES.txt")}
+        assert shipped <= set(wheel.namelist())
+        assert any(re.fullmatch(r"joulegate_http/static/assets/app-[0-9a-f]+\.js", name) for name in wheel.namelist())
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
     packages = pyproject["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     assert {Path(package).name for package in packages} <= packed

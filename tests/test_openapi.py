@@ -48,11 +48,7 @@ async def test_every_route_is_in_it_and_nothing_else(database_url: str, contract
     async with open_reader(database_url) as reader, open_link_store(database_url) as links:
         app = create_app(reader, lambda: NOW, Metrics(), links)
     routes = [route for route in app.routes if isinstance(route, Route) and route.include_in_schema]  # not the pages
-    served = {
-        (method, route.path)
-        for route in routes
-        for method in (route.methods or set()) - {"HEAD", "OPTIONS"}
-    }
+    served = {(method, route.path) for route in routes for method in (route.methods or set()) - {"HEAD", "OPTIONS"}}
     assert served == {(one["method"], one["path"]) for one in contract.operations.values()}
     assert len(served) > len({path for _, path in served}) == len(routes)
 

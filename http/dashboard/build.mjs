@@ -1,15 +1,16 @@
-// Builds the dashboard into ../joulegate_http/static: hashed assets, two HTML pages, the licences of what is bundled, and a manifest
+// Builds the dashboard into ../joulegate_http/static, or into the folder that is named: hashed assets, two HTML pages, the licences of what is bundled, and a manifest
 // with the digest of these sources (see digest.mjs), by which the tests know that what is committed was built from what is committed.
 import { build } from 'esbuild';
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { sourceDigest } from './digest.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const out = join(here, '..', 'joulegate_http', 'static');
+const shipped = join(here, '..', 'joulegate_http', 'static');
+const out = process.argv[2] ?? shipped;
 const assets = join(out, 'assets');
 const bundled = ['preact', '@preact/signals', '@preact/signals-core', 'uplot'];
 
@@ -41,6 +42,7 @@ for (const page of ['index.html', 'docs.html']) {
 }
 writeFileSync(join(out, 'LICENSES.txt'), bundled.map(licence).join('\n\n'));
 writeFileSync(join(out, 'manifest.json'), JSON.stringify({ source: sourceDigest(here), assets: Object.values(names).sort() }, null, 2) + '\n');
+if (out === shipped) copyFileSync(join(here, 'node_modules', 'axe-core', 'axe.min.js'), join(here, '..', '..', 'tests', 'vendor', 'axe.min.js'));
 report();
 
 function write(name, contents) {

@@ -83,6 +83,7 @@ def fleet_operations(reader: Reader, clock: Clock) -> list[Operation]:
             description="The last twenty whole minutes, straight from the readings; the same answer for ten seconds.",
             answer=Power,
             codes=DATABASE_CODES,
+            cost=0.2,
         ),
         Operation(
             method="GET",
