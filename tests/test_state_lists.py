@@ -18,7 +18,7 @@ from joulegate_db.connect import READER_SETTINGS, connect
 from joulegate_db.live import STALE_AFTER
 from joulegate_db.performance import DEGRADED_UNDER
 from joulegate_db.sql import query
-from test_explain import Explained, nodes
+from test_explain import Explained, buffers, nodes
 
 LARGE = "t_state_lists"
 DEVICES = 10_000
@@ -167,12 +167,9 @@ async def test_ten_pages_of_a_thousand_are_read_by_key(large: str) -> None:
     seconds = time.perf_counter() - started
     await connection.close()
     assert (seen, len(explained.plans)) == (DEVICES, 10)
-    for plan in explained.plans:
-        for node in nodes(plan):
-            if node.get("Relation Name") == "vehicle_live":
-                assert (node["Node Type"], node["Index Name"]) == ("Index Scan", "vehicle_live_pkey")
-                assert "vehicle_id" not in node.get("Filter", "")
-                assert node["Actual Rows"] <= 1001
+    # three index searches a row; a plan that began each page at the first id would look at 12,000 pages in the middle
+    assert max(map(buffers, explained.plans)) <= 3 * 1001 + 100
+    assert [node["Index Name"] for node in nodes(explained.plans[0]) if "live" in node.get("Index Name", "")]
     assert seconds < 5  # twice ten statements, with the explaining of one half; 0.3 s on an idle machine
 
 

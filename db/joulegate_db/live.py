@@ -35,7 +35,10 @@ class MeterState(msgspec.Struct, frozen=True):
 
 
 class VehicleState(msgspec.Struct, frozen=True):
-    """A vehicle's newest reading: `soc` in %, `kwh_delivered_dc` as published, `battery_temp` in degrees Celsius, times in UTC. `stale`: as of meters."""
+    """A vehicle's newest reading: `soc` in %, `kwh_delivered_dc` as published, `battery_temp` in degrees Celsius, times in UTC.
+
+    `stale`: it is over five intervals old.
+    """
 
     vehicle_id: str
     charge_point: str

@@ -48,9 +48,7 @@ async def meter_page(reader: Reader, which: LiveFilter, after: str, limit: int, 
         return await _page(connection, Stream.METER, _meter, fetch, which, after, limit)
 
 
-async def vehicle_page(
-    reader: Reader, which: LiveFilter, after: str, limit: int, now: datetime
-) -> list[ListedVehicle]:
+async def vehicle_page(reader: Reader, which: LiveFilter, after: str, limit: int, now: datetime) -> list[ListedVehicle]:
     """At most `limit` vehicles whose ids come after `after`.
 
     Raises:

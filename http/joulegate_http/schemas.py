@@ -119,7 +119,10 @@ class Series(Wire, frozen=True):
 
 
 class Vehicle(Wire, frozen=True):
-    """A vehicle's newest measured reading under the message's field names. `charging`: with energy, and at most 5 minutes old, else `stale`."""
+    """A vehicle's newest measured reading under the message's field names.
+
+    `charging`: with energy, and at most 5 minutes old. `stale`: older than that.
+    """
 
     vehicle_id: VehicleId
     charge_point: ChargePoint
@@ -149,7 +152,10 @@ class Vehicles(Wire, frozen=True):
 
 
 class Meter(Wire, frozen=True):
-    """A meter's newest measured reading under the message's field names. `charging`: with energy, and at most 5 minutes old, else `stale`."""
+    """A meter's newest measured reading under the message's field names.
+
+    `charging`: with energy, and at most 5 minutes old. `stale`: older than that.
+    """
 
     meter_id: MeterId
     charge_point: ChargePoint
@@ -320,6 +326,34 @@ class Alerts(Wire, frozen=True):
 
     alerts: tuple[Alert, ...]
     next_cursor: NextCursor | None
+
+
+class Gateway(Wire, frozen=True):
+    """What a gateway said of itself last, at `beatAt`; `alive`: at most 15 s ago.
+
+    `gateway` is a stable name that does not tell the client id. Counts are messages since `startedAt`; `ratePerSecond` is of those that
+    were settled between the last two beats; `lagSeconds` is from arrival to commit, for the oldest message of the last batch.
+    """
+
+    gateway: str
+    host: str
+    version: str
+    started_at: datetime
+    beat_at: datetime
+    alive: bool
+    received: int
+    committed: int
+    duplicate: int
+    quarantined: int
+    pending: int
+    rate_per_second: float
+    lag_seconds: float
+
+
+class Gateways(Wire, frozen=True):
+    """All gateways that have not left."""
+
+    gateways: tuple[Gateway, ...]
 
 
 class Health(Wire, frozen=True):

@@ -61,7 +61,9 @@ def state_operations(reader: Reader, clock: Clock) -> list[Operation]:
 def _lists(reader: Reader, clock: Clock) -> list[Operation]:
     async def list_vehicles(asked: VehiclesParameters) -> Vehicles:
         which = LiveFilter(_flag(asked.charging), _flag(asked.stale), asked.status)
-        found = await vehicle_page(reader, which, asked.cursor or "", asked.limit + 1, clock())  # one more: a next page?
+        found = await vehicle_page(
+            reader, which, asked.cursor or "", asked.limit + 1, clock()
+        )  # one more: a next page?
         page = tuple(answer(ListedVehicle, state) for state in found[: asked.limit])
         return Vehicles(page, page[-1].vehicle_id if len(found) > asked.limit else None)
 

@@ -1,6 +1,7 @@
 -- A page of vehicles in the order of their ids, with their last 24 h. $1 after this id, $2 how many, $3 the oldest time at which a reading is
 -- not stale, $4 charging, $5 stale, $6 status (null: any), $7 degraded under this ratio, $8 the readings that 24 h should have.
 -- Whether a register charges only its readings say: the live row's flag does not, so those that may are all given.
+-- The cursor bounds each joined table too: a merge begins there, not at the first id.
 with listed as (
     select
         live.device as vehicle_id, live.charge_point, live.ts as "timestamp", live.received_at,
@@ -18,8 +19,8 @@ with listed as (
         coalesce(declared.energy, roll_state.vehicle_energy) = 'register' as is_register
     from vehicle_live as live
     cross join roll_state
-    left join devices as declared on declared.device = live.device and declared.kind = 'vehicle'
-    left join charging_24h as day on day.vehicle = live.device
+    left join devices as declared on declared.device = live.device and declared.kind = 'vehicle' and declared.device > $1
+    left join charging_24h as day on day.vehicle = live.device and day.vehicle > $1
 )
 select *
 from listed
