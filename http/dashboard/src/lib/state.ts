@@ -39,6 +39,7 @@ export const alertNews = signal<{ opened: Alert[]; closed: Alert[] }>({ opened: 
 /** Counts how often everything was loaded because events were missed: pages load their own parts again. */
 export const synced = signal(0);
 
+let followsVehicles = false;
 let wantsVehicles = false;
 let dayUntil = '';
 let dayTimer = 0;
@@ -47,10 +48,10 @@ let dayTimer = 0;
 export function start(): void {
   effect(() => {
     const { page, id } = route.value;
-    if (page === 'vehicles' && !id) wantsVehicles = true; // and stays: the way back from a vehicle is to be short
-    const one = page === 'vehicles' && id && !wantsVehicles ? id : '';
-    const kinds = ['fleet', 'alerts', 'gateways', ...(wantsVehicles || one ? ['vehicles'] : [])];
-    follow(`/v1/stream?kinds=${kinds.join(',')}${one ? `&vehicleId=${encodeURIComponent(one)}` : ''}`, onEvent);
+    // both stay: the way from the table to a vehicle and back is to be short
+    if (page === 'vehicles') followsVehicles = true;
+    if (page === 'vehicles' && !id) wantsVehicles = true;
+    follow(`/v1/stream?kinds=fleet,alerts,gateways${followsVehicles ? ',vehicles' : ''}`, onEvent);
   });
 }
 
