@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, ViewportSize, async_playwright, expect
 
 from gateway_harness import eventually
 from joulegate_cli.local.ports import free_port
@@ -24,8 +24,8 @@ RUN_AXE = """async () => {
     const { violations } = await axe.run(document, { resultTypes: ['violations'] });
     return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html.slice(0, 200)).join(' | ')}`);
 }"""
-DESK = {"width": 1280, "height": 800}
-PHONE = {"width": 360, "height": 740}
+DESK: ViewportSize = {"width": 1280, "height": 800}
+PHONE: ViewportSize = {"width": 360, "height": 740}
 
 expect.set_options(timeout=15_000)
 
@@ -79,7 +79,8 @@ class Visit:
     async def assert_accessible(self) -> None:
         """axe finds nothing."""
         await self.page.evaluate(AXE)
-        assert await self.page.evaluate(RUN_AXE) == []
+        found = await self.page.evaluate(RUN_AXE)
+        assert not found, f"{self.page.url}: {found}"
 
     async def assert_fits(self) -> None:
         """Nothing is wider than the window."""

@@ -36,7 +36,7 @@ function One({ id, method, path, operation }: Found) {
 
 function Parameters({ of }: { of: Parameter[] }) {
   return (
-    <div class="scroll-x" tabIndex={0} role="region" aria-label="Parameters">
+    <div class="scroll-x" tabIndex={0} role="group" aria-label="Parameters">
       <table class="table">
         <thead><tr><th scope="col">Parameter</th><th scope="col">In</th><th scope="col">Type</th><th scope="col">Meaning</th></tr></thead>
         <tbody>

@@ -20,7 +20,7 @@ export function Schemas({ document }: { document: Document }) {
 function Fields({ schema }: { schema: Schema }) {
   if (!schema.properties) return <p><Type schema={schema} /></p>;
   return (
-    <div class="scroll-x" tabIndex={0} role="region" aria-label="Fields">
+    <div class="scroll-x" tabIndex={0} role="group" aria-label="Fields">
       <table class="table">
         <thead><tr><th scope="col">Field</th><th scope="col">Type</th><th scope="col">Meaning</th></tr></thead>
         <tbody>

@@ -80,7 +80,7 @@ function None({ state, filtered }: { state: keyof typeof STATES; filtered: boole
 function AlertTable({ alerts }: { alerts: Alert[] }) {
   const fresh = new Set(alertNews.value.opened.map((alert) => alert.id));
   return (
-    <div class="panel scroll-x" tabIndex={0} role="region" aria-label="Alerts">
+    <div class="panel scroll-x" tabIndex={0} role="group" aria-label="Alerts">
       <table class="table alerts">
         <thead>
           <tr>

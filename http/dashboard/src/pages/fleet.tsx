@@ -166,7 +166,7 @@ function Worst({ fleet: { worst } }: { fleet: Fleet }) {
       {worst.length === 0 ? (
         <Empty title="No vehicle is judged yet.">One needs 1 kWh of AC and half of its readings in closed quarters of an hour.</Empty>
       ) : (
-        <div class="scroll-x" tabIndex={0} role="region" aria-label="Least efficient vehicles">
+        <div class="scroll-x" tabIndex={0} role="group" aria-label="Least efficient vehicles">
           <table class="table">
             <thead>
               <tr>

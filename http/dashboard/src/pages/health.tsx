@@ -35,7 +35,7 @@ function Gateways() {
         <Figure label="Quarantined" value={number(sum(value, 'quarantined'))} note="since the start" tone={sum(value, 'quarantined') > 0 ? 'warn' : ''} />
       </dl>
       <Panel title="Gateways">
-        <div class="scroll-x" tabIndex={0} role="region" aria-label="Gateways">
+        <div class="scroll-x" tabIndex={0} role="group" aria-label="Gateways">
           <table class="table">
             <thead>
               <tr>

@@ -165,7 +165,7 @@ function Figures({ points }: { points: SeriesPoint[] }) {
   return (
     <details class="figures-table">
       <summary>The figures as a table ({number(points.length)} rows)</summary>
-      <div class="scroll-x tall" tabIndex={0} role="region" aria-label="The figures as a table">
+      <div class="scroll-x tall" tabIndex={0} role="group" aria-label="The figures as a table">
         <table class="table">
           <thead>
             <tr>

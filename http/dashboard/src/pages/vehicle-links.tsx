@@ -57,7 +57,7 @@ function MeterTable({ performance, meters }: { performance: Performance | null; 
     return <Empty title="No meter measured this vehicle in the window.">{performance?.quality.reason ?? 'Make a link below, or let both publish under the same charge point.'}</Empty>;
   }
   return (
-    <div class="scroll-x" tabIndex={0} role="region" aria-label="Meters">
+    <div class="scroll-x" tabIndex={0} role="group" aria-label="Meters">
       <table class="table">
         <thead>
           <tr>
