@@ -17,14 +17,17 @@ const NAMES = { '15m': '15 minutes', '1h': 'hour', '1d': 'day' };
 export function VehicleCharts({ series }: { series: Series }) {
   const { points, bucket } = series;
   const times = useMemo(() => points.map((point) => stepOf(point, bucket)), [points]);
+  const isPaired = points.some((point) => point.quality.pairedEfficiencyRatio !== null);
+  const ratioOf = (point: SeriesPoint) => (isPaired ? point.quality.pairedEfficiencyRatio : point.efficiencyRatio);
+  const isJudged = (point: SeriesPoint) => ratioOf(point) !== null && isAwake(point, bucket);
   const column = (value: (point: SeriesPoint) => number | null) => points.map(value);
   const energies = useMemo<uPlot.AlignedData>(
     () => [times, column((point) => point.totalKwhConsumedAc), column((point) => point.totalKwhDeliveredDc)],
     [points],
   );
-  const ratios = useMemo<uPlot.AlignedData>(() => [times, column((point) => (isJudged(point, bucket) ? point.efficiencyRatio : null))], [points]);
+  const ratios = useMemo<uPlot.AlignedData>(() => [times, column((point) => (isJudged(point) ? ratioOf(point) : null))], [points]);
   const temperatures = useMemo<uPlot.AlignedData>(() => [times, column((point) => point.avgBatteryTemp)], [points]);
-  const judged = points.filter((point) => isJudged(point, bucket));
+  const judged = points.filter(isJudged);
   const gaps = points.reduce((sum, point) => sum + point.quality.gapMinutes, 0);
   const shape = `${series.vehicleId} ${series.window.from} ${series.window.to}`;
   return (
@@ -39,7 +42,7 @@ export function VehicleCharts({ series }: { series: Series }) {
       />
       <h3>Ratio of DC to AC, with the line at 85 %</h3>
       <Chart
-        label={`Ratio of DC to AC per ${NAMES[bucket]}: ${judged.filter(isUnder).length} of ${judged.length} steps with energy are under 85 %.`}
+        label={`Ratio of DC to AC per ${NAMES[bucket]}: ${judged.filter((point) => (ratioOf(point) ?? 1) < LINE).length} of ${judged.length} steps with energy are under 85 %.`}
         height={170}
         data={ratios}
         shape={`ratio ${shape}`}
@@ -55,7 +58,7 @@ export function VehicleCharts({ series }: { series: Series }) {
       />
       <p class="legend">
         <span class="key gap">no readings</span> <span class="key reset">counter reset or jump</span>
-        <span class="key line">85 %</span> <span>no ratio is drawn where less than {number(STANDBY_KW * 1000)} W were drawn</span>
+        <span class="key line">85 %</span> <span>no ratio where under {number(STANDBY_KW * 1000)} W were drawn{isPaired && ', or where readings of one stream are missing'}</span>
       </p>
       <Figures points={points} />
     </div>
@@ -69,13 +72,8 @@ function stepOf(point: SeriesPoint, bucket: Series['bucket']): number {
 }
 
 /** Whether the step has more AC than a charger that waits draws: the ratio of standby is zero and says nothing. */
-function isJudged(point: SeriesPoint, bucket: Series['bucket']): boolean {
-  const hours = SECONDS[bucket] / 3600;
-  return point.efficiencyRatio !== null && (point.totalKwhConsumedAc ?? 0) >= STANDBY_KW * hours;
-}
-
-function isUnder(point: SeriesPoint): boolean {
-  return point.efficiencyRatio !== null && point.efficiencyRatio < LINE;
+function isAwake(point: SeriesPoint, bucket: Series['bucket']): boolean {
+  return (point.totalKwhConsumedAc ?? 0) >= (STANDBY_KW * SECONDS[bucket]) / 3600;
 }
 
 type Options = Omit<uPlot.Options, 'width' | 'height'>;

@@ -140,7 +140,7 @@ function Soc({ value }: { value: number }) {
   return (
     <span class="soc">
       <span class="soc-bar" aria-hidden="true"><i class={value < 20 ? 'low' : ''} style={{ width: `${Math.max(0, Math.min(100, value))}%` }} /></span>
-      {number(value)} %
+      <span class="soc-value">{number(value)} %</span>
     </span>
   );
 }
