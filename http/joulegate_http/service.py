@@ -14,6 +14,7 @@ from joulegate_db.reader import Reader, open_reader
 from joulegate_http.app import create_app
 from joulegate_http.metrics import Metrics
 from joulegate_http.problems import refusal
+from joulegate_http.stream_hub import Hub
 
 log = structlog.get_logger()
 
@@ -31,8 +32,13 @@ async def run_http(settings: Settings, stop: asyncio.Event, *, clock: Clock = ut
         open_reader(settings.read_database_url or settings.database_url) as reader,
         open_link_store(settings.database_url) as links,
     ):
-        app = create_app(reader, clock, Metrics(), links)
-        async with serve(app, settings.http_host, settings.http_port, "JOULEGATE_HTTP_PORT", refusal=refusal):
+        metrics = Metrics()
+        hub = Hub(reader, settings.database_url, clock, metrics)
+        app = create_app(reader, clock, metrics, links, hub=hub)
+        async with (
+            serve(app, settings.http_host, settings.http_port, "JOULEGATE_HTTP_PORT", refusal=refusal),
+            hub.serving(),  # ends first: a stop waits for open requests, and streams have no end of their own
+        ):
             log.info("http_started", host=settings.http_host, port=settings.http_port)
             await _check_schema(reader, stop)
             await stop.wait()
