@@ -16,6 +16,7 @@ from joulegate_db.windows import Window
 from joulegate_db.writer import Writer
 from joulegate_http.app import create_app
 from joulegate_http.metrics import Metrics
+from joulegate_http.stream_hub import Hub
 
 Json = dict[str, Any]
 Reading = MeterReading | VehicleReading
@@ -85,7 +86,9 @@ async def api_on(url: str, *, now: datetime) -> AsyncIterator[httpx.AsyncClient]
 async def links_api(url: str, *, now: datetime = TEN + timedelta(hours=2)) -> AsyncIterator[httpx.AsyncClient]:
     """The same of an application that takes changes, too; its reader is read-only, as in the service."""
     async with open_reader(url) as reader, open_link_store(url) as links:
-        transport = httpx.ASGITransport(app=create_app(reader, lambda: now, Metrics(), links))
+        metrics = Metrics()
+        hub = Hub(reader, url, lambda: now, metrics)  # not running: a stream's events have no place in such a client
+        transport = httpx.ASGITransport(app=create_app(reader, lambda: now, metrics, links, hub=hub))
         async with httpx.AsyncClient(transport=transport, base_url="http://joulegate") as client:
             yield client
 

@@ -159,7 +159,9 @@ async def test_a_vehicle_its_gap_and_a_link_that_is_made_and_ended(browser: Brow
         assert await page.locator(".chart canvas").count() == 3
 
         await visit.open("/#/vehicles/v-2")
-        await expect(page.locator(".figure", has=page.get_by_text("AC drawn", exact=True))).to_contain_text("not measured")
+        await expect(page.locator(".figure", has=page.get_by_text("AC drawn", exact=True))).to_contain_text(
+            "not measured"
+        )
         form = page.get_by_role("form", name="Link a meter")
         await form.get_by_label("Meter").fill("m-2")
         day_before = (utc_now() - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M")
@@ -167,7 +169,9 @@ async def test_a_vehicle_its_gap_and_a_link_that_is_made_and_ended(browser: Brow
         await form.get_by_role("button", name="Link").click()
         await expect(page.get_by_text("Linked to m-2.")).to_be_visible()
         await expect(page.locator(".figure", has=page.get_by_text("AC drawn", exact=True))).to_contain_text("kWh")
-        await expect(page.locator(".figure", has=page.get_by_text("Confidence", exact=True))).to_contain_text("link pairing")
+        await expect(page.locator(".figure", has=page.get_by_text("Confidence", exact=True))).to_contain_text(
+            "link pairing"
+        )
 
         await visit.open("/#/vehicles/v-1")
         form = page.get_by_role("form", name="Link a meter")

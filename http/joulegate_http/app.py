@@ -11,6 +11,7 @@ from joulegate_http.cors import Cors
 from joulegate_http.dashboard import dashboard_routes
 from joulegate_http.fleet_routes import fleet_operations
 from joulegate_http.gate import Gate
+from joulegate_http.gateway_routes import gateway_operations
 from joulegate_http.leaving import Leaving
 from joulegate_http.link_routes import link_operations
 from joulegate_http.metrics import Metrics
@@ -22,6 +23,8 @@ from joulegate_http.pairing_routes import pairing_operations
 from joulegate_http.performance_routes import performance_operations
 from joulegate_http.problems import EXPECTED, on_problem
 from joulegate_http.state_routes import state_operations
+from joulegate_http.stream_hub import Hub
+from joulegate_http.stream_routes import stream_operations
 
 
 def create_app(
@@ -30,6 +33,7 @@ def create_app(
     metrics: Metrics,
     links: LinkStore | None = None,
     *,
+    hub: Hub | None = None,
     gate: Gate | None = None,
     origins: frozenset[str] = frozenset(),
 ) -> Starlette:
@@ -37,6 +41,7 @@ def create_app(
 
     Args:
         links: without it the application only reads, and has no routes of links.
+        hub: without it there is no stream.
         gate: what is asked of callers; by default nothing.
         origins: of pages that may call from a browser.
     """
@@ -46,6 +51,8 @@ def create_app(
         *pairing_operations(reader, clock),
         *fleet_operations(reader, clock),
         *state_operations(reader, clock),
+        *(stream_operations(hub) if hub is not None else ()),
+        *gateway_operations(reader),
         *(link_operations(links) if links is not None else ()),
         *operations(reader, metrics),
     ]

@@ -82,4 +82,9 @@ class Code(StrEnum):
         HTTPStatus.SERVICE_UNAVAILABLE,
         "The service and the database's schema do not fit each other.",
     )
+    STREAM_FULL = (
+        "stream_full",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The stream has as many clients as it can have.",
+    )
     STOPPING = "stopping", HTTPStatus.SERVICE_UNAVAILABLE, "The service is stopping; another one may answer."

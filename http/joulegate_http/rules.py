@@ -24,6 +24,8 @@ EXAMPLE = "2026-05-01T00:00:00Z"
 ROW_ID = "[0-9]{1,18}"
 """What the database can hold as an id."""
 
+STREAM_KINDS = ("vehicles", "meters", "fleet", "alerts", "gateways")
+
 _DIGITS = re.compile(r"[0-9]{1,19}\Z")
 _ROW_ID = re.compile(ROW_ID + r"\Z")
 _SPACE_FOR_PLUS = re.compile(r" (?=\d\d:\d\d\Z)")
@@ -144,6 +146,18 @@ def choice(values: Collection[str]) -> Rule:
     return Rule(read, (Code.BAD_CHOICE,))
 
 
+def stream_kinds(name: str, text: str) -> str:
+    """Kinds of events, each once, joined by commas.
+
+    Raises:
+        ProblemError: `bad_choice`.
+    """
+    kinds = text.split(",")
+    if len(set(kinds)) < len(kinds) or not set(kinds) <= set(STREAM_KINDS):
+        raise ProblemError(Code.BAD_CHOICE, f"{name} must be some of {', '.join(STREAM_KINDS)}, joined by commas.")
+    return text
+
+
 _BY_ID_RULE = Meta(extra={"rule": Rule(device_id, (Code.BAD_ID,))})
 
 DeviceParameter = Annotated[Id, _BY_ID_RULE]
@@ -171,6 +185,15 @@ DeviceCursorParameter = Annotated[
     Meta(
         description="`nextCursor` of the page before; without it the first page.",
         extra={"rule": Rule(device_cursor, (Code.BAD_ID,))},
+    ),
+]
+KindsParameter = Annotated[
+    str,
+    Meta(
+        description=f"Which events, each once, joined by commas: {', '.join(STREAM_KINDS)}. `meters` is off by default.",
+        examples=["vehicles,alerts"],
+        extra_json_schema={"pattern": f"^({'|'.join(STREAM_KINDS)})(,({'|'.join(STREAM_KINDS)}))*$"},
+        extra={"rule": Rule(stream_kinds, (Code.BAD_CHOICE,))},
     ),
 ]
 LinkParameter = Annotated[

@@ -328,6 +328,32 @@ class Alerts(Wire, frozen=True):
     next_cursor: NextCursor | None
 
 
+class Hello(Wire, frozen=True):
+    """The stream's first event. `resumed`: what was missed since Last-Event-ID follows."""
+
+    time: datetime
+    resumed: bool
+
+
+class VehiclesChanged(Wire, frozen=True):
+    """Vehicles whose newest measured reading is another one than before."""
+
+    vehicles: tuple[Vehicle, ...]
+
+
+class MetersChanged(Wire, frozen=True):
+    """Meters whose newest measured reading is another one than before."""
+
+    meters: tuple[Meter, ...]
+
+
+class AlertsChanged(Wire, frozen=True):
+    """Alerts that were opened, and alerts that were closed."""
+
+    opened: tuple[Alert, ...]
+    closed: tuple[Alert, ...]
+
+
 class Gateway(Wire, frozen=True):
     """What a gateway said of itself last, at `beatAt`; `alive`: at most 15 s ago.
 

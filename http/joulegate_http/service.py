@@ -17,6 +17,7 @@ from joulegate_http.cors import parse_origins
 from joulegate_http.gate import Gate
 from joulegate_http.metrics import Metrics
 from joulegate_http.problems import refusal
+from joulegate_http.stream_hub import Hub
 
 log = structlog.get_logger()
 
@@ -37,8 +38,13 @@ async def run_http(settings: Settings, stop: asyncio.Event, *, clock: Clock = ut
         open_reader(settings.read_database_url or settings.database_url) as reader,
         open_link_store(settings.database_url) as links,
     ):
-        app = create_app(reader, clock, Metrics(), links, gate=gate, origins=origins)
-        async with serve(app, settings.http_host, settings.http_port, "JOULEGATE_HTTP_PORT", refusal=refusal):
+        metrics = Metrics()
+        hub = Hub(reader, settings.database_url, clock, metrics)
+        app = create_app(reader, clock, metrics, links, hub=hub, gate=gate, origins=origins)
+        async with (
+            serve(app, settings.http_host, settings.http_port, "JOULEGATE_HTTP_PORT", refusal=refusal),
+            hub.serving(),  # ends first: a stop waits for open requests, and streams have no end of their own
+        ):
             log.info("http_started", host=settings.http_host, port=settings.http_port, asks_for_tokens=gate.is_closed)
             await _check_schema(reader, stop)
             await stop.wait()

@@ -64,7 +64,9 @@ class Stack:
         self.directory = options.directory
         self.logs = options.directory / "logs"
         self._tokens = settings.api_tokens
-        self.http = Endpoint(settings.http_host, settings.http_port, make_token() if tokens_for_listening(settings) else "")
+        self.http = Endpoint(
+            settings.http_host, settings.http_port, make_token() if tokens_for_listening(settings) else ""
+        )
         self.gateway = Endpoint(settings.metrics_host, settings.metrics_port)
         self.postgres = LocalPostgres(options.directory / "postgres", options=POSTGRES_OPTIONS)
         self.broker = LocalBroker(options.directory / "broker", port=options.mqtt_port or _mqtt_port(settings))
