@@ -15,6 +15,7 @@ from playwright.async_api import Browser, Page, ViewportSize, async_playwright, 
 
 from gateway_harness import eventually
 from joulegate_cli.local.ports import free_port
+from joulegate_cli.replaying import replayer_of
 from joulegate_core.settings import load_settings
 from joulegate_http.service import run_http
 
@@ -104,7 +105,7 @@ async def serving(url: str, *, port: int | None = None, **settings: str) -> Asyn
     environ = {f"JOULEGATE_{name.upper()}": value for name, value in settings.items()}
     wanted = load_settings({"JOULEGATE_HTTP_PORT": str(port), "JOULEGATE_DATABASE_URL": url, **environ})
     stop = asyncio.Event()
-    running = asyncio.create_task(run_http(wanted, stop))
+    running = asyncio.create_task(run_http(wanted, stop, replayer=replayer_of(wanted)))
     base = f"http://127.0.0.1:{port}"
     async with httpx.AsyncClient(base_url=base) as client:
 

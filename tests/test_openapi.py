@@ -10,6 +10,8 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from starlette.routing import Route
 
 from http_support import api_on, at, links_api
+from joulegate_cli.replaying import replayer_of
+from joulegate_core.settings import load_settings
 from joulegate_db.link_store import open_link_store
 from joulegate_db.reader import open_reader
 from joulegate_http.app import create_app
@@ -17,6 +19,7 @@ from joulegate_http.codes import Code
 from joulegate_http.metrics import Metrics
 from joulegate_http.stream_hub import Hub
 from openapi_support import SEEDED_UNTIL, Contract, seed
+from quarantine_support import refuse
 
 DOCS = Path(__file__).parents[1] / "docs" / "api.md"
 NOW = at(SEEDED_UNTIL)
@@ -49,7 +52,8 @@ async def test_every_route_is_in_it_and_nothing_else(database_url: str, contract
     async with open_reader(database_url) as reader, open_link_store(database_url) as links:
         metrics = Metrics()
         hub = Hub(reader, database_url, lambda: NOW, metrics)
-        app = create_app(reader, lambda: NOW, metrics, links, hub=hub)
+        replayer = replayer_of(load_settings({}))
+        app = create_app(reader, lambda: NOW, metrics, links, hub=hub, replayer=replayer)
     routes = [route for route in app.routes if isinstance(route, Route) and route.include_in_schema]  # not the pages
     served = {(method, route.path) for route in routes for method in (route.methods or set()) - {"HEAD", "OPTIONS"}}
     assert served == {(one["method"], one["path"]) for one in contract.operations.values()}
@@ -88,6 +92,7 @@ async def test_what_is_answered_is_what_it_says(api: httpx.AsyncClient, contract
         ("/readyz", {}),
         ("/metrics", {}),
         ("/v1/gateways", {}),
+        ("/v1/quarantine", {"reason": "too_old"}),
         ("/openapi.json", {}),
     ]
     contract.check(await api.head("/v1/stream"))  # without end: its events are held against the schemas in test_stream
@@ -95,6 +100,7 @@ async def test_what_is_answered_is_what_it_says(api: httpx.AsyncClient, contract
         contract.check(await api.head(path, params=query))
         contract.check(await api.get(path, params=query))
     contract.check(await api.delete(created.headers["location"]))
+    contract.check(await api.post(f"/v1/quarantine/{await refuse(database_url)}/replay"))
     declared = {
         (name, int(status))
         for name, one in contract.operations.items()
@@ -128,6 +134,9 @@ async def test_lists_are_not_checked_empty(api: httpx.AsyncClient, database_url:
         ("GET", "/v1/stream?kinds=vehicles,weather", 400),
         ("GET", "/v1/stream?vehicleId=no one", 400),
         ("GET", "/v1/gateways?x=1", 400),
+        ("GET", "/v1/quarantine?reason=whim", 400),
+        ("POST", "/v1/quarantine/7/replay", 404),
+        ("POST", "/v1/quarantine/x/replay", 404),
         ("GET", "/v1/meters?cursor=no one", 400),
         ("GET", "/v1/vehicles/nobody?x=1", 400),
         ("GET", "/v1/vehicles/nobody", 404),

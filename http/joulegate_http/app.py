@@ -6,6 +6,7 @@ from starlette.middleware import Middleware
 from joulegate_core.clock import Clock
 from joulegate_db.link_store import LinkStore
 from joulegate_db.reader import Reader
+from joulegate_db.replay import Replayer
 from joulegate_http.compression import Compression
 from joulegate_http.cors import Cors
 from joulegate_http.dashboard import dashboard_routes
@@ -22,6 +23,7 @@ from joulegate_http.operations import operations
 from joulegate_http.pairing_routes import pairing_operations
 from joulegate_http.performance_routes import performance_operations
 from joulegate_http.problems import EXPECTED, on_problem
+from joulegate_http.quarantine_routes import quarantine_operations
 from joulegate_http.state_routes import state_operations
 from joulegate_http.stream_hub import Hub
 from joulegate_http.stream_routes import stream_operations
@@ -34,6 +36,7 @@ def create_app(
     links: LinkStore | None = None,
     *,
     hub: Hub | None = None,
+    replayer: Replayer | None = None,
     gate: Gate | None = None,
     origins: frozenset[str] = frozenset(),
 ) -> Starlette:
@@ -42,6 +45,7 @@ def create_app(
     Args:
         links: without it the application only reads, and has no routes of links.
         hub: without it there is no stream.
+        replayer: without it messages in quarantine can be looked at only.
         gate: what is asked of callers; by default nothing.
         origins: of pages that may call from a browser.
     """
@@ -53,6 +57,7 @@ def create_app(
         *state_operations(reader, clock),
         *(stream_operations(hub) if hub is not None else ()),
         *gateway_operations(reader),
+        *quarantine_operations(reader, replayer),
         *(link_operations(links) if links is not None else ()),
         *operations(reader, metrics),
     ]

@@ -40,6 +40,11 @@ class Code(StrEnum):
     VEHICLE_NOT_FOUND = "vehicle_not_found", HTTPStatus.NOT_FOUND, "No reading of this vehicle was accepted yet."
     METER_NOT_FOUND = "meter_not_found", HTTPStatus.NOT_FOUND, "No reading of this meter was accepted yet."
     LINK_NOT_FOUND = "link_not_found", HTTPStatus.NOT_FOUND, "There is no link with this id."
+    QUARANTINE_NOT_FOUND = (
+        "quarantine_not_found",
+        HTTPStatus.NOT_FOUND,
+        "Quarantine has no message with this id.",
+    )
     METHOD_NOT_ALLOWED = "method_not_allowed", HTTPStatus.METHOD_NOT_ALLOWED, "`Allow` has the methods that there are."
     NOT_ACCEPTABLE = "not_acceptable", HTTPStatus.NOT_ACCEPTABLE, "`Accept` excludes what the route gives."
     BODY_TOO_SLOW = "body_too_slow", HTTPStatus.REQUEST_TIMEOUT, "The body did not come in time; the connection ends."

@@ -119,6 +119,17 @@ def link_id(_: str, text: str) -> int:
     return int(text)
 
 
+def quarantine_id(_: str, text: str) -> int:
+    """The message's number. What cannot be one is not a mistake of its own: there is no such message.
+
+    Raises:
+        ProblemError: `quarantine_not_found`.
+    """
+    if not _ROW_ID.match(text):
+        raise ProblemError(Code.QUARANTINE_NOT_FOUND, "Quarantine has no message with this id.")
+    return int(text)
+
+
 def no_such_link() -> ProblemError:
     """404 for a link."""
     return ProblemError(Code.LINK_NOT_FOUND, "There is no link with this id.")
@@ -203,5 +214,14 @@ LinkParameter = Annotated[
         ge=0,
         le=10**18 - 1,
         extra={"rule": Rule(link_id, (Code.LINK_NOT_FOUND,))},
+    ),
+]
+QuarantineParameter = Annotated[
+    int,
+    Meta(
+        description="The message's `id`.",
+        ge=0,
+        le=10**18 - 1,
+        extra={"rule": Rule(quarantine_id, (Code.QUARANTINE_NOT_FOUND,))},
     ),
 ]

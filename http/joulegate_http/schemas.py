@@ -328,6 +328,48 @@ class Alerts(Wire, frozen=True):
     next_cursor: NextCursor | None
 
 
+class QuarantinedItem(Wire, frozen=True):
+    """A message that could not be accepted, and why. `payload` is text: what is not UTF-8 is replaced, beyond 8 KiB it is cut.
+
+    `count`: how often it came.
+    """
+
+    id: int
+    reason: str
+    detail: Sentence
+    topic: str
+    payload: str
+    payload_truncated: bool
+    count: int
+    first_seen: datetime
+    last_seen: datetime
+
+
+class QuarantineTotal(Wire, frozen=True):
+    """What is kept of a reason: `rows` for `messages`. `overflowed`: messages that were only counted, beyond the cap."""
+
+    reason: str
+    rows: int
+    messages: int
+    overflowed: int
+
+
+class Quarantine(Wire, frozen=True):
+    """A page of quarantine, newest first, and the totals of all reasons."""
+
+    items: tuple[QuarantinedItem, ...]
+    next_cursor: NextCursor | None
+    totals: tuple[QuarantineTotal, ...]
+
+
+class Replayed(Wire, frozen=True):
+    """What became of a message that was tried again. `reason` and `detail` say why it stays in quarantine; null when it has left."""
+
+    outcome: Literal["committed", "duplicate", "quarantined"]
+    reason: str | None
+    detail: Sentence | None
+
+
 class Hello(Wire, frozen=True):
     """The stream's first event. `resumed`: what was missed since Last-Event-ID follows."""
 

@@ -12,6 +12,7 @@ from joulegate_core.exposure import tokens_for_listening
 from joulegate_core.settings import Settings
 from joulegate_db.link_store import open_link_store
 from joulegate_db.reader import Reader, open_reader
+from joulegate_db.replay import Replayer
 from joulegate_http.app import create_app
 from joulegate_http.cors import parse_origins
 from joulegate_http.gate import Gate
@@ -22,10 +23,15 @@ from joulegate_http.stream_hub import Hub
 log = structlog.get_logger()
 
 
-async def run_http(settings: Settings, stop: asyncio.Event, *, clock: Clock = utc_now) -> None:
+async def run_http(
+    settings: Settings, stop: asyncio.Event, *, clock: Clock = utc_now, replayer: Replayer | None = None
+) -> None:
     """Answers HTTP until `stop` is set, then finishes open requests.
 
     While the database is out of reach it answers 503, and goes on by itself when the database is back.
+
+    Args:
+        replayer: without it messages in quarantine can be looked at only.
 
     Raises:
         SettingsError: tokens or origins are not valid, or there are no tokens for callers from other machines.
@@ -40,7 +46,7 @@ async def run_http(settings: Settings, stop: asyncio.Event, *, clock: Clock = ut
     ):
         metrics = Metrics()
         hub = Hub(reader, settings.database_url, clock, metrics)
-        app = create_app(reader, clock, metrics, links, hub=hub, gate=gate, origins=origins)
+        app = create_app(reader, clock, metrics, links, hub=hub, replayer=replayer, gate=gate, origins=origins)
         async with (
             serve(app, settings.http_host, settings.http_port, "JOULEGATE_HTTP_PORT", refusal=refusal),
             hub.serving(),  # ends first: a stop waits for open requests, and streams have no end of their own
@@ -48,6 +54,8 @@ async def run_http(settings: Settings, stop: asyncio.Event, *, clock: Clock = ut
             log.info("http_started", host=settings.http_host, port=settings.http_port, asks_for_tokens=gate.is_closed)
             await _check_schema(reader, stop)
             await stop.wait()
+    if replayer is not None:
+        replayer.close()
     log.info("http_stopped")
 
 

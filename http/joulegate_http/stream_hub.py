@@ -177,9 +177,9 @@ class Hub:
         """What is new since the last look. What may be read again at the next one is remembered, to know it by."""
         last, self._cursor = self._cursor, seen.now.cursor
         recent = self._recent
-        again = (
+        again: list[VehicleState | MeterState | Alert] = [
             *_since(self._cursor, seen.vehicles), *_since(self._cursor, seen.meters), *_since(self._cursor, seen.alerts),
-        )  # fmt: skip
+        ]  # fmt: skip
         self._recent = {_key(one): one for one in again}
         if last is None:
             return News()
