@@ -23,6 +23,7 @@ from joulegate_db.writer import Writer
 from process_harness import Process
 
 NOW = TEN + timedelta(hours=1)
+OLD = TEN - timedelta(days=30)
 
 
 def message(
@@ -170,7 +171,7 @@ async def test_the_command(database_url: str, db: asyncpg.Connection) -> None:
             message(1, ts=recent),
             message(2, ts=recent),
             message(3, "bad_json", payload=b"\x1b[31mno"),
-            message(4, "too_old", ts=TEN - timedelta(days=30)),
+            message(4, "too_old", ts=OLD),
         ],
     )
     listed = done(database_url, "quarantine", "list")

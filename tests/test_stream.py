@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -183,8 +184,10 @@ async def test_slow_clients_are_let_go_and_too_many_are_refused(
     fleet = [f"v-{number:040}" for number in range(20_000)]
     async with sidecar(database_url, now=NOW) as client, stream(client, kinds="vehicles") as good:
         port = client.base_url.port
-        _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
-        writer.write(b"GET /v1/stream?kinds=vehicles HTTP/1.1\r\nHost: x\r\n\r\n")
+        slow = socket.socket()
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect(("127.0.0.1", port))
+        slow.sendall(b"GET /v1/stream?kinds=vehicles HTTP/1.1\r\nHost: x\r\n\r\n")
 
         async def clients() -> float:
             lines = (await client.get("/metrics")).text.splitlines()
@@ -210,7 +213,7 @@ async def test_slow_clients_are_let_go_and_too_many_are_refused(
         await write(database_url, [vehicle(4, 1.0, "v-end")])
         await taking
         assert "joulegate_http_stream_dropped_total 1.0" in (await client.get("/metrics")).text
-        writer.transport.abort()
+        slow.close()
 
 
 async def test_looks_are_few_whatever_the_clients(
