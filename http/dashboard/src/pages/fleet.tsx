@@ -52,8 +52,8 @@ function Now({ fleet: { counts, ...of }, minute }: { fleet: Fleet; minute: Minut
         tone={silent > 0 ? 'warn' : ''}
       />
       <Figure label="Charging" value={number(counts.charging)} note={`of ${number(counts.vehicles)} vehicles`} />
-      <Figure label="Power in, AC" value={power(minute?.acKw)} note={`${energy(of.totalKwhConsumedAc)} in 24 h`} />
-      <Figure label="Power out, DC" value={power(minute?.dcKw)} note={`${energy(of.totalKwhDeliveredDc)} in 24 h`} />
+      <Figure label="Power in, AC" value={power(minute?.acKw)} note={day(of.totalKwhConsumedAc)} />
+      <Figure label="Power out, DC" value={power(minute?.dcKw)} note={day(of.totalKwhDeliveredDc)} />
       <Figure
         label="Efficiency, 24 h"
         value={percent(ratio)}
@@ -68,6 +68,10 @@ function Now({ fleet: { counts, ...of }, minute }: { fleet: Fleet; minute: Minut
       />
     </dl>
   );
+}
+
+function day(kwh: number | null): string {
+  return kwh === null ? '24 h are not summed yet' : `${energy(kwh)} in 24 h`;
 }
 
 /** Up to what the 24 hours reach: whole quarters of an hour that are summed. */
