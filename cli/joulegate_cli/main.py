@@ -5,6 +5,7 @@ from typing import NoReturn
 
 import typer
 
+from joulegate_cli.archive.command import app as archive_app
 from joulegate_cli.bench.command import app as bench_app
 from joulegate_cli.devices import app as devices_app
 from joulegate_cli.doctor.command import doctor
@@ -26,7 +27,13 @@ app = typer.Typer(
 )
 for command in (up, gateway, http, simulate, migrate, doctor):
     app.command()(command)
-for name, group in (("links", links_app), ("devices", devices_app), ("rollup", rollup_app), ("bench", bench_app)):
+for name, group in (
+    ("links", links_app),
+    ("devices", devices_app),
+    ("rollup", rollup_app),
+    ("archive", archive_app),
+    ("bench", bench_app),
+):
     app.add_typer(group, name=name)
 
 SERVICES = {"gateway": gateway, "http": http}
