@@ -260,6 +260,16 @@ async def test_restored_days_are_history_again(url: str, old: asyncpg.Connection
     assert await old_tables(old) == []
 
 
+async def test_a_day_without_readings(url: str, old: asyncpg.Connection, tmp_path: Path) -> None:
+    empty = SECOND + timedelta(days=1)
+    await old.fetchval("select ensure_partitions($1, $1)", empty)
+    assert archive(url, *to(tmp_path)).returncode == 0
+    assert await old_tables(old) == []
+    assert f"{empty}  0  " in re.sub(" +", "  ", done(url, "archive", "list", str(tmp_path)))
+    assert "1 days restored" in done(url, "archive", "restore", str(tmp_path), "--from", f"{empty}")
+    assert await old_tables(old) == [f"{stream}_history_{empty:%Y%m%d}" for stream in ("meter", "vehicle")]
+
+
 async def test_a_damaged_file_is_seen_before_anything_is_dropped(
     url: str, old: asyncpg.Connection, tmp_path: Path
 ) -> None:

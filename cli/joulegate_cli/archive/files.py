@@ -117,7 +117,8 @@ async def write_file(connection: asyncpg.Connection, stream: Stream, table: str,
         stage = begin(path.with_suffix(".arrow"))
         part = begin(path)
         sink = pa.OSFile(str(stage), "wb")
-    with sink, pa.ipc.new_file(sink, plain_schema(stream)) as writer:
+    packing = pa.ipc.IpcWriteOptions(compression="lz4")
+    with sink, pa.ipc.new_file(sink, plain_schema(stream), options=packing) as writer:
 
         def take(batch: pa.RecordBatch) -> None:
             nonlocal scales
@@ -141,7 +142,7 @@ def _write_parquet(stage: Path, part: Path, schema: pa.Schema) -> None:
     encodings = dict.fromkeys(("ts", *integers), "DELTA_BINARY_PACKED")
     encodings |= {name: "BYTE_STREAM_SPLIT" for name in FLOATS if name in schema.names and name not in integers}
     with (
-        pa.memory_map(str(stage)) as source,
+        pa.OSFile(str(stage)) as source,
         pq.ParquetWriter(
             part,
             schema,

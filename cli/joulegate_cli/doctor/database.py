@@ -19,6 +19,8 @@ AGE_CRITICAL = 1_500_000_000
 
 DISK_DAYS_WARNING = 14
 DISK_DAYS_CRITICAL = 3
+GROWTH_FROM_BYTES = 10_000_000
+"""A day with less says nothing about the next ones: a fleet that began yesterday."""
 
 
 def judge_server(server: Server) -> Iterator[Finding]:
@@ -89,16 +91,17 @@ def judge_days(days: Days, now: datetime, max_age_days: int) -> Finding:
 
 def judge_disk(server: Server, days: Days, *, local: bool) -> Finding:
     """How long the disk lasts, where it can be seen from here: `local` says that the database is on this machine."""
-    growth = f", {size(days.yesterday)} of history a day" if days.yesterday else ""
+    yesterday = days.yesterday if (days.yesterday or 0) >= GROWTH_FROM_BYTES else None
+    growth = f", {size(yesterday)} of history a day" if yesterday else ""
     taken = f"the database takes {size(server.octets)}{growth}"
     directory = Path(server.data_directory or "/nonexistent")
     if not (local and _is_dir(directory)):
         return note("disk", f"{taken}; its disk is not to be seen from here", "watch it where it is")
     free = shutil.disk_usage(directory).free
     text = f"{taken}; {size(free)} free"
-    if not days.yesterday:
+    if yesterday is None:
         return ok("disk", text)
-    left = free / days.yesterday
+    left = free / yesterday
     text += f", enough for {left:,.0f} days"
     if left >= DISK_DAYS_WARNING:
         return ok("disk", text)
