@@ -32,10 +32,13 @@ from archive_support import (
 )
 from command_support import done
 from joulegate_cli.local.postgres import LocalPostgres
+from joulegate_core.clock import utc_now
+from joulegate_core.telemetry import Message, MeterReading, Stream
 from joulegate_db.connect import ROLLER_SETTINGS, connect
 from joulegate_db.reader import open_reader
 from joulegate_db.rollups import EnergyDefaults
 from joulegate_db.windows import Window
+from joulegate_db.writer import Writer
 
 pq = pytest.importorskip("pyarrow.parquet", reason="the extra `archive` is not installed")
 
@@ -258,6 +261,24 @@ async def test_restored_days_are_history_again(url: str, old: asyncpg.Connection
     connection.terminate()
     assert archive(url, *to(tmp_path)).returncode == 0, "and archived again"
     assert await old_tables(old) == []
+
+
+async def test_writers_and_readers_go_on_meanwhile(url: str, old: asyncpg.Connection, tmp_path: Path) -> None:
+    archiving = asyncio.create_task(asyncio.to_thread(archive, url, *to(tmp_path)))
+    writer, written, slowest = await Writer.open(url), 0, 0.0
+    async with open_reader(url) as reader:
+        while not archiving.done():
+            began = asyncio.get_running_loop().time()
+            one = MeterReading("m-now", "cp-1", utc_now(), 1.0, 230.0, late=False)
+            await writer.write([Message(Stream.METER, "", b"", one)], utc_now())
+            written += 1
+            assert await reader.performance("v-00001", Window(midnight(FIRST), midnight(SECOND))) is not None
+            slowest = max(slowest, asyncio.get_running_loop().time() - began)
+    writer.terminate()
+    assert (await archiving).returncode == 0
+    assert await old_tables(old) == []
+    assert await old.fetchval("select count(*) from meter_history where device = 'm-now'") == written > 20
+    assert slowest < 2, "no one waits for the archive"
 
 
 async def test_a_day_without_readings(url: str, old: asyncpg.Connection, tmp_path: Path) -> None:

@@ -1,25 +1,32 @@
 """Dashboards, rules and docs/metrics.md hold what the services and the schema really have."""
 
+import asyncio
 import json
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from gateway_harness import Gateway, eventually, http_get
+from gateway_harness import Gateway, eventually, http_get, publisher
+from gateway_harness import meter as reading
 from http_support import TEN, api_on, at, meter, vehicle, write
+from joulegate_cli.local.ports import free_port
 from joulegate_cli.local.postgres import embedded_bin_dir
 from joulegate_core.settings import load_settings
 from joulegate_db.charging import Charging
 from joulegate_db.connect import ROLLER_SETTINGS, connect
 from joulegate_db.rollups import CLOSE_AFTER, EnergyDefaults, Rollups
+from joulegate_http.service import run_http
 from observability_support import (
     DASHBOARDS,
     FOLDER,
@@ -37,6 +44,7 @@ from observability_support import (
 PROMQL = targets("prometheus") + [(rule["alert"], rule["expr"]) for rule in rules()]
 SQL = targets("grafana-postgresql-datasource")
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SCRAPED = yaml.safe_load((FOLDER / "prometheus/prometheus.yml").read_text())
 
 
 async def test_every_metric_of_the_gateway_is_documented_and_the_other_way_round(gateway: Gateway) -> None:
@@ -127,13 +135,83 @@ def test_the_containers_mount_and_reach_what_the_configuration_names() -> None:
         assert target.startswith("/")
     provider = yaml.safe_load((FOLDER / "grafana/provisioning/dashboards/joulegate.yml").read_text())["providers"][0]
     assert mounts["./observability/grafana/dashboards"] == provider["options"]["path"]
-    scraped = yaml.safe_load((FOLDER / "prometheus/prometheus.yml").read_text())["scrape_configs"]
-    for job in scraped:
-        for found in job.get("dns_sd_configs", []):
-            [name] = found["names"]
+    for job in SCRAPED["scrape_configs"]:
+        if job["job_name"].startswith("joulegate"):
+            [target] = job["static_configs"][0]["targets"]
+            name, port = target.split(":")
             assert set(services[name]["networks"]) & set(services["prometheus"]["networks"])
             settings = load_settings({})
-            assert found["port"] == (settings.metrics_port if name == "gateway" else settings.http_port)
+            assert int(port) == (settings.metrics_port if name == "gateway" else settings.http_port)
+
+
+@asynccontextmanager
+async def prometheus(folder: Path, targets: dict[str, int]) -> AsyncIterator[httpx.AsyncClient]:
+    """A real Prometheus with the shipped rules and jobs, whose targets are `targets`, ports by name, on this machine."""
+    if shutil.which("prometheus") is None:
+        pytest.skip("prometheus is not installed (Debian: apt-get install prometheus)")
+    port = free_port()
+    text = (
+        (FOLDER / "prometheus/prometheus.yml")
+        .read_text()
+        .replace("15s", "1s")
+        .replace("127.0.0.1:9090", f"127.0.0.1:{port}")
+    )
+    for name, target in targets.items():
+        text = re.sub(rf"{name}:\d+", f"127.0.0.1:{target}", text)
+    (folder / "prometheus.yml").write_text(text)
+    shutil.copy(RULES, folder)
+    command = [
+        "prometheus",
+        "--config.file=prometheus.yml",
+        "--storage.tsdb.path=data",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+            yield client
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+async def test_a_real_prometheus_answers_every_expression(gateway: Gateway, database_url: str, tmp_path: Path) -> None:
+    await gateway.start()
+    http_port = free_port()
+    stop = asyncio.Event()
+    environ = {"JOULEGATE_DATABASE_URL": database_url, "JOULEGATE_HTTP_PORT": str(http_port)}
+    sidecar = asyncio.create_task(run_http(load_settings(environ), stop))
+    async with (
+        prometheus(tmp_path, {"gateway": gateway.metrics_port, "http": http_port}) as client,
+        publisher(gateway.broker) as publish,
+    ):
+
+        async def ask(expression: str) -> list[Any]:
+            answer = await client.get("/api/v1/query", params={"query": expression.replace("$__rate_interval", "15s")})
+            assert answer.status_code == 200, answer.text
+            return list(answer.json()["data"]["result"])
+
+        async def scraped() -> bool:
+            await publish("fleet/cp-1/meter", reading())
+            await http_get(http_port, "/v1/vehicles/v-1")
+            try:
+                up = await ask(
+                    'sum(up{job=~"joulegate-.*"}) == 2 and sum(rate(joulegate_messages_received_total[15s])) > 0'
+                )
+                return bool(up and await ask("sum(rate(joulegate_http_requests_total[15s])) > 0"))
+            except httpx.TransportError:
+                return False
+
+        await eventually(scraped, 40)
+        for where, expression in PROMQL:
+            found = await ask(expression)
+            is_alert = where in {rule["alert"] for rule in rules()}
+            assert is_alert or found or "> 0" in expression or "ALERTS" in expression or "5.." in expression, (
+                f"{where} shows nothing"
+            )
+        assert await ask("count(ALERTS{alertstate='firing'})") == []
+    stop.set()
+    await sidecar
 
 
 @pytest.fixture
