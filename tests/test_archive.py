@@ -291,6 +291,15 @@ async def test_a_day_without_readings(url: str, old: asyncpg.Connection, tmp_pat
     assert await old_tables(old) == [f"{stream}_history_{empty:%Y%m%d}" for stream in ("meter", "vehicle")]
 
 
+async def test_history_gets_no_hole(url: str, old: asyncpg.Connection, tmp_path: Path) -> None:
+    assert archive(url, *to(tmp_path)).returncode == 0
+    (tmp_path / f"days/{SECOND}.json").rename(tmp_path / "elsewhere")
+    refused = archive(url, "restore", str(tmp_path), "--from", f"{FIRST}")
+    assert refused.returncode == 1
+    assert f"{FIRST} cannot be restored" in refused.stderr
+    assert await old_tables(old) == []
+
+
 async def test_a_damaged_file_is_seen_before_anything_is_dropped(
     url: str, old: asyncpg.Connection, tmp_path: Path
 ) -> None:

@@ -112,6 +112,11 @@ async def drop(connection: asyncpg.Connection, stream: Stream, day: date) -> Non
     await connection.execute(_statement("archive_drop", stream, day))
 
 
+async def was_measured(connection: asyncpg.Connection, since: date, until: date) -> bool:
+    """Whether there are rollups of the days [since, until)."""
+    return bool(await connection.fetchval(query("archive_hole"), midnight(since), midnight(until)))
+
+
 async def fill(connection: asyncpg.Connection, stream: Stream, day: date, rows: AsyncIterator[bytes]) -> str:
     """Makes a table of its own for the day, fills it with CSV, and returns its name."""
     await connection.execute(_statement("archive_restore_table", stream, day))

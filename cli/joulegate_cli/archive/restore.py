@@ -1,7 +1,7 @@
 """Puts archived days back into history, newest first, so that history has no hole at any time. Killed anywhere it can be run again."""
 
 from collections.abc import AsyncIterator
-from datetime import date
+from datetime import date, timedelta
 
 import asyncpg
 
@@ -27,15 +27,28 @@ async def restore_days(
     if since not in manifests:
         raise ArchiveError(f"{archive.root} has no day {since}: `joulegate archive list` shows which it has")
     for day, manifest in sorted(manifests.items(), reverse=True):
-        tables = {table.stream: table for table in await db.day_tables(connection) if table.day == day}
+        everything = await db.day_tables(connection)
+        tables = {table.stream: table for table in everything if table.day == day}
         missing = [stream for stream in Stream if not await _is_there(connection, manifest, tables.get(stream))]
         if missing:
+            await _require_no_hole(connection, day, everything)
             for stream in missing:
                 await _fill(connection, archive, manifest, stream)
                 tell(f"{stream} filled", day)
             await db.put_back(connection, day, missing)
             tell("attached", day)
             yield manifest
+
+
+async def _require_no_hole(connection: asyncpg.Connection, day: date, tables: list[DayTable]) -> None:
+    """Rollups are rebuilt from the first day of history on: a day after it that is only in an archive would lose its own."""
+    after = day + timedelta(days=1)
+    following = min((table.day for table in tables if table.attached and table.day > day), default=after)
+    if following > after and await db.was_measured(connection, after, following):
+        raise ArchiveError(
+            f"{day} cannot be restored: history begins at {following}, and days between them are not in this archive. "
+            "Restore those first, from the folder that they were archived to"
+        )
 
 
 async def _is_there(connection: asyncpg.Connection, manifest: Manifest, table: DayTable | None) -> bool:
