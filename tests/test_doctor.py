@@ -19,10 +19,16 @@ from joulegate_cli.doctor.database import judge_bloat, judge_clock, judge_days, 
 from joulegate_cli.doctor.examine import is_local
 from joulegate_cli.doctor.finding import Finding, Severity
 from joulegate_cli.doctor.mosquitto import ConfError, MosquittoConf, judge_conf, read_conf
-from joulegate_cli.doctor.readings import judge_arrival, judge_clocks, judge_quarantine, judge_rollups
+from joulegate_cli.doctor.readings import (
+    judge_arrival,
+    judge_clocks,
+    judge_lateness,
+    judge_quarantine,
+    judge_rollups,
+)
 from joulegate_core.clock import utc_now
 from joulegate_db import checkup
-from joulegate_db.checkup import Days, Fleet, Refused, RollupsNow, Server
+from joulegate_db.checkup import Days, Fleet, Lateness, Refused, RollupsNow, Server
 from joulegate_db.connect import connect
 from joulegate_db.presence import EPOCH
 from joulegate_db.sql import query
@@ -140,6 +146,12 @@ async def test_the_database_tells_devices_quarantine_and_days(db: asyncpg.Connec
     assert (fleet.devices, fleet.reporting, fleet.late, fleet.ahead) == (4, 3, 1, 1)
     assert fleet.received_at == now
     assert fleet.worst == ["m-late at cp-2 (480 s)", "m-ahead at cp-3 (-120 s)"]
+    await db.execute(
+        "insert into vehicle_history select $1::timestamptz - n * interval '1 min', 1, 20, 50, n % 4 = 0, 'v-1', 'cp-1' "
+        "from generate_series(1, 200) as n",
+        now,
+    )
+    assert await checkup.lateness(connection, now) == Lateness(120, 30)
     [refused] = await checkup.quarantined(connection, now)
     assert (refused.reason, refused.kept_rows, refused.recent) == ("too_old", 30, 24)
     assert set(refused.places) == {"cp-0", "cp-1", "cp-2"}
@@ -241,6 +253,8 @@ def test_arrival_and_rollups() -> None:
 def test_clocks_and_quarantine() -> None:
     none = Refused("bad_json", 5, 500, 5, 0, None, 5, ["cp-1"])
     old = change(none, reason="too_old")
+    assert severities(judge_lateness(Lateness(0, 0))) == severities(judge_lateness(Lateness(100, 5))) == []
+    assert severities(judge_lateness(Lateness(100, 6))) == ["warning lateness"]
     assert severities(judge_clocks(FLEET, [none])) == []
     assert severities(judge_clocks(FLEET, [old])) == ["warning device clocks"]
     assert severities(judge_clocks(change(FLEET, late=3, worst=["m"]), [])) == ["note device clocks"]

@@ -18,6 +18,8 @@ MARKS_COUNTED = 1_000_000
 QUARANTINE_LOOKED_AT = 10_000
 REPORTS_WITHIN = timedelta(minutes=10)
 RECENT = timedelta(days=1)
+LATE_WITHIN = timedelta(hours=2)
+LATE_LOOKED_AT = 100_000
 
 
 class Server(msgspec.Struct, frozen=True):
@@ -64,6 +66,13 @@ class Fleet(msgspec.Struct, frozen=True):
     worst: Sequence[str] | None
 
 
+class Lateness(msgspec.Struct, frozen=True):
+    """Readings measured in the last LATE_WITHIN, up to LATE_LOOKED_AT of each stream, and how many of them came over five minutes late."""
+
+    readings: int
+    late: int
+
+
 class RollupsNow(msgspec.Struct, frozen=True):
     """How far rollups and attribution are. `marks` is counted up to MARKS_COUNTED."""
 
@@ -105,6 +114,11 @@ async def days(connection: asyncpg.Connection, today: date) -> Days:
 async def fleet(connection: asyncpg.Connection, now: datetime) -> Fleet:
     """Reads one row a device."""
     return Fleet(**dict(await connection.fetchrow(query("doctor_fleet"), now - REPORTS_WITHIN)))
+
+
+async def lateness(connection: asyncpg.Connection, now: datetime) -> Lateness:
+    """Of the newest history."""
+    return Lateness(**dict(await connection.fetchrow(query("doctor_late"), now - LATE_WITHIN, LATE_LOOKED_AT)))
 
 
 async def rollups(connection: asyncpg.Connection) -> RollupsNow:

@@ -101,6 +101,7 @@ async def _schema(
     findings.append(readings.judge_arrival(fleet, now))
     findings += readings.judge_rollups(await checkup.rollups(connection), now)
     findings.append(readings.judge_clocks(fleet, refused))
+    findings.append(readings.judge_lateness(await checkup.lateness(connection, now)))
     findings += readings.judge_quarantine(refused, fleet, now, int(settings.quarantine_max_mb * 1_000_000))
     return fleet
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from joulegate_cli.doctor.database import hours, size
 from joulegate_cli.doctor.finding import Finding, critical, note, ok, warning
 from joulegate_core.reasons import Reason
-from joulegate_db.checkup import MARKS_COUNTED, Fleet, Refused, RollupsNow
+from joulegate_db.checkup import MARKS_COUNTED, Fleet, Lateness, Refused, RollupsNow
 from joulegate_db.presence import EPOCH
 from joulegate_db.quarantine import ROW_BYTES
 
@@ -15,6 +15,7 @@ BEHIND = timedelta(minutes=45)
 BEHIND_BADLY = timedelta(hours=6)
 MARKS_MANY = 200_000
 CLOCKS_SHARE = 0.01
+LATE_SHARE = 0.05
 CAP_SHARE = 0.8
 REFUSED_SHARE = 0.05
 OVERFLOW_RECENT = timedelta(days=1)
@@ -79,6 +80,17 @@ def judge_clocks(fleet: Fleet, refused: list[Refused]) -> Finding:
     if off <= CLOCKS_SHARE * fleet.reporting:
         return note("device clocks", text)
     return warning("device clocks", text, "late alone can be a network that buffers; ahead is a clock: set it (NTP)")
+
+
+def judge_lateness(late: Lateness) -> Finding:
+    """How much of the newest history came late."""
+    share = late.late / late.readings if late.readings else 0.0
+    text = f"{share:.1%} of the readings of the last two hours came more than 5 min late"
+    if share <= LATE_SHARE:
+        return ok("lateness", text)
+    return warning(
+        "lateness", text, "after an outage this passes; else devices' clocks are behind, or their network buffers"
+    )
 
 
 def judge_quarantine(refused: list[Refused], fleet: Fleet, now: datetime, cap: int) -> Iterator[Finding]:
