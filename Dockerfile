@@ -10,7 +10,7 @@ COPY requirements/ requirements/
 RUN python -m venv /opt/joulegate \
     && /opt/joulegate/bin/pip install --require-hashes --no-deps -r requirements/run.txt
 
-# --build-arg EXTRAS=archive: pyarrow, for `joulegate archive` (130 MB)
+# --build-arg EXTRAS=archive: pyarrow, for `joulegate archive` (170 MB)
 ARG EXTRAS=
 RUN if [ "$EXTRAS" = archive ]; then \
         awk '/^[a-z0-9]/ { keep = /^pyarrow==/ } keep' requirements/dev.txt >requirements/archive.txt \
