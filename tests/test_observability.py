@@ -275,3 +275,13 @@ async def test_grafana_can_only_read_and_not_everything(grafana: asyncpg.Connect
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await grafana.execute(refused)
     assert await grafana.fetchval("show statement_timeout") == "15s"
+
+
+@pytest.mark.parametrize("missing", ["GRAFANA_DATABASE_PASSWORD", "GRAFANA_ADMIN_PASSWORD"])
+async def test_an_empty_password_keeps_grafana_from_starting(database_url: str, missing: str) -> None:
+    given = {**os.environ, "GRAFANA_DATABASE_PASSWORD": "secret-1", "GRAFANA_ADMIN_PASSWORD": "secret-2", missing: ""}
+    psql = [str(embedded_bin_dir() / "psql"), database_url, "--no-psqlrc", "--quiet"]
+    script = f"--file={FOLDER / 'postgres/grafana_role.sql'}"
+    ended = subprocess.run([*psql, script], env=given, check=False, capture_output=True, text=True)
+    assert ended.returncode != 0
+    assert "must not be empty: fill .env" in ended.stderr

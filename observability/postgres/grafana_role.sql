@@ -2,7 +2,17 @@
 -- For psql, on a migrated schema, by its owner: GRAFANA_DATABASE_PASSWORD in the environment. May be run again, after a migration
 -- or with a new password.
 \set ON_ERROR_STOP on
+\set password ''
 \getenv password GRAFANA_DATABASE_PASSWORD
+\set admin unset
+\getenv admin GRAFANA_ADMIN_PASSWORD
+-- Under compose, Grafana starts after this only. An empty admin password would leave Grafana at its well-known default.
+select :'password' = '' or :'admin' = '' as is_incomplete
+\gset
+\if :is_incomplete
+    \warn 'GRAFANA_DATABASE_PASSWORD and GRAFANA_ADMIN_PASSWORD must not be empty: fill .env as .env.example says'
+    select 1 / 0 as the_passwords_for_grafana_are_missing;
+\endif
 
 select 'create role joulegate_grafana' where not exists (select from pg_roles where rolname = 'joulegate_grafana')
 \gexec
