@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
-from msgspec.inspect import EnumType, Field, IntType, LiteralType, Metadata, NoneType, StructType, Type, UnionType
+from msgspec.inspect import Field, IntType, LiteralType, Metadata, NoneType, StructType, Type, UnionType
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
@@ -98,8 +98,6 @@ def _rule(kind: Type) -> Rule:
             return _rule(inner)
         case IntType(ge=int(least), le=int(most)):
             return whole_number(least, most)
-        case EnumType(cls=kinds):
-            return choice([str(one) for one in kinds])
         case LiteralType(values=values):
             return choice([str(value) for value in values])
         case _:

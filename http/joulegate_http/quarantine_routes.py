@@ -4,7 +4,6 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from joulegate_core.reasons import Reason
 from joulegate_db.quarantine import Quarantined, quarantine_page, quarantine_totals
 from joulegate_db.reader import Reader
 from joulegate_db.replay import Replayer
@@ -12,7 +11,7 @@ from joulegate_http.codes import Code
 from joulegate_http.operation import DATABASE_CODES, Operation
 from joulegate_http.parameters import Parameters
 from joulegate_http.problems import ProblemError
-from joulegate_http.rules import CursorParameter, QuarantineParameter
+from joulegate_http.rules import CursorParameter, QuarantineParameter, ReasonParameter
 from joulegate_http.schemas import Quarantine, QuarantinedItem, QuarantineTotal, Replayed, answer
 
 HIGHEST_ID = 10**18
@@ -21,7 +20,7 @@ HIGHEST_ID = 10**18
 class QuarantineParameters(Parameters, frozen=True, kw_only=True):
     """Which messages."""
 
-    reason: Annotated[Reason, Meta(description="Those with this reason only.")] | None = None
+    reason: ReasonParameter | None = None
     limit: Annotated[int, Meta(ge=1, le=1000, description="The length of a page.")] = 100
     cursor: CursorParameter | None = None
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from joulegate_core.reasons import Reason
 from joulegate_core.telemetry import is_valid_id
 from joulegate_http.codes import Code
 from joulegate_http.problems import ProblemError
@@ -223,5 +224,13 @@ QuarantineParameter = Annotated[
         ge=0,
         le=10**18 - 1,
         extra={"rule": Rule(quarantine_id, (Code.QUARANTINE_NOT_FOUND,))},
+    ),
+]
+ReasonParameter = Annotated[
+    str,
+    Meta(
+        description="Those with this reason only.",
+        extra_json_schema={"enum": [str(one) for one in Reason]},
+        extra={"rule": choice([str(one) for one in Reason])},
     ),
 ]

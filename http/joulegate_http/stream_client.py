@@ -60,7 +60,7 @@ class StreamClient:
         self._news.set()
 
     def end(self) -> None:
-        """Nothing more will come; what waits is dropped."""
+        """Nothing more will come; what waits is dropped. What is half sent ends with the connection (`TAKE_SECONDS`)."""
         self._ended = True
         self._chunks.clear()
         self._news.set()
