@@ -12,8 +12,12 @@ import time
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import uvloop
+
 from joulegate_core.clock import utc_now
+from joulegate_db.performance import MeterEnergy, Performance, Quality
 from joulegate_db.reader import Reader
+from joulegate_db.windows import Window
 from joulegate_http.app import create_app
 from joulegate_http.metrics import Metrics
 
@@ -34,9 +38,6 @@ class Ready:
 
 def answer() -> Any:
     """An answer as of a healthy vehicle."""
-    from joulegate_db.performance import MeterEnergy, Performance, Quality
-    from joulegate_db.windows import Window
-
     quality = Quality(
         pairing="exclusive", vehicle_readings=1440, meter_readings=1440, expected_readings=1440, coverage=1.0,
         gap_minutes=0.0, counter_resets=0, glitches=0, jumps=0, recovered=0, late_share=0.0, reason=None,
@@ -76,8 +77,6 @@ async def run(app: Any, headers: list[tuple[bytes, bytes]], count: int) -> float
 
 def main() -> None:
     """Measures and prints."""
-    import uvloop
-
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--count", type=int, default=5000)
     given = arguments.parse_args()
