@@ -30,7 +30,7 @@ demo: install ## everything on this machine with a simulated fleet: broker, data
 test: install ## the whole suite, on a real broker and a real PostgreSQL
 	$(BIN)/pytest $(PYTEST_ARGS)
 
-check: install ## lint, formatting, types, imports, lock files
+check: install ## lint, formatting, types, imports, lock files, the built dashboard
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -11,21 +11,28 @@ export interface Load<T> {
   again: () => void;
 }
 
+/** A stream that begins does not ask again for what was just loaded, as it does when a page opens. */
+const FRESH_MS = 5000;
+
 export function useLoad<T>(key: string, load: (abort: AbortSignal) => Promise<T>): Load<T> {
   const [answer, setAnswer] = useState<{ key: string; value: T } | null>(null);
   const [error, setError] = useState<string | null>(null);
   const [isLoading, setLoading] = useState(true);
   const [asked, setAsked] = useState(0);
+  const done = useRef({ key: '', asked: -1, at: 0 });
   const latest = useRef(load);
   latest.current = load;
   const sync = synced.value;
 
   useEffect(() => {
+    const last = done.current;
+    if (last.key === key && last.asked === asked && Date.now() - last.at < FRESH_MS) return undefined;
     const abort = new AbortController();
     setLoading(true);
     latest
       .current(abort.signal)
       .then((value) => {
+        done.current = { key, asked, at: Date.now() };
         setAnswer({ key, value });
         setError(null);
         setLoading(false);

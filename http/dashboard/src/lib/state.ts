@@ -86,7 +86,8 @@ function onEvent(event: string, data: unknown): void {
 async function loadAll(): Promise<void> {
   synced.value += 1;
   const loads = [loadFleet(), loadAlerts(), loadGateways()];
-  if (wantsVehicles) loads.push(loadVehicles());
+  // a load that began before the stream did may have missed what came between
+  if (wantsVehicles) loads.push((loading ?? Promise.resolve()).then(loadVehicles));
   await Promise.all(loads);
 }
 
