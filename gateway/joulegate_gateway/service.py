@@ -78,11 +78,9 @@ async def run_gateway(settings: Settings, stop: asyncio.Event, *, clock: Clock =
             )
         stack.callback(database.close)
         if await _wait_for_database(database, stop):
-            upkeep = (
-                ()
-                if leave
-                else (database.keep_partitions(), run_roller(settings, clock, metrics.rolled_until), pulse.run())
-            )
+            upkeep: tuple[Coroutine[Any, Any, None], ...] = ()
+            if not leave:
+                upkeep = database.keep_partitions(), run_roller(settings, clock, metrics.rolled_until), pulse.run()
             await _run_parts(subscriber, pipeline, database, stop, upkeep)
     log.info("gateway_stopped", pending=metrics.ledger.pending)
     if subscriber.left:
