@@ -179,7 +179,7 @@ function Worst({ fleet: { worst } }: { fleet: Fleet }) {
                 <th scope="col" class="num">Ratio</th>
                 <th scope="col">Confidence</th>
                 <th scope="col" class="num">AC</th>
-                <th scope="col" class="num">Lost</th>
+                <th scope="col" class="num" title="AC times what the ratio leaves: readings that are missing are not counted as lost">Lost, about</th>
               </tr>
             </thead>
             <tbody>
@@ -190,7 +190,7 @@ function Worst({ fleet: { worst } }: { fleet: Fleet }) {
                   <td class="num">{percent(one.ratio)}</td>
                   <td><Confidence ratio={one.ratio} pairing={one.pairing} covered={one.coverage} /></td>
                   <td class="num">{energy(one.totalKwhConsumedAc)}</td>
-                  <td class="num">{energy(one.totalKwhConsumedAc - one.totalKwhDeliveredDc)}</td>
+                  <td class="num">{energy(one.totalKwhConsumedAc * Math.max(0, 1 - one.ratio))}</td>
                 </tr>
               ))}
             </tbody>

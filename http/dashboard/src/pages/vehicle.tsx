@@ -119,7 +119,7 @@ function Summary({ performance }: { performance: Performance }) {
       <Figure
         label="Efficiency"
         value={percent(ratio)}
-        note={ac !== null && dc !== null && ac > dc ? `${energy(ac - dc)} lost` : 'line at 85 %'}
+        note={ac !== null && ratio !== null && ratio < 1 ? `about ${energy(ac * (1 - ratio))} lost` : 'line at 85 %'}
         tone={ratio !== null && (ratio < 0.85 || ratio > 1) ? 'bad' : ''}
       />
       <Figure label="Status" value={<StatusBadge status={performance.status} />} note={STATUS[performance.status].means} />
