@@ -151,8 +151,8 @@ async def test_paths_and_methods(api: httpx.AsyncClient) -> None:
         problem(await api.get(f"/v1/links/{number}"), 404, "link_not_found")
     assert (await api.head("/v1/links")).status_code == 200
     for path, method, allowed in (
-        ("/v1/links", "DELETE", "GET, HEAD, PUT"),
-        ("/v1/links/1", "PUT", "DELETE, GET, HEAD"),
+        ("/v1/links", "DELETE", "GET, HEAD, OPTIONS, PUT"),
+        ("/v1/links/1", "PUT", "DELETE, GET, HEAD, OPTIONS"),
     ):
         response = await api.request(method, path)
         problem(response, 405, "method_not_allowed")
