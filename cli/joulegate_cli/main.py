@@ -11,7 +11,7 @@ from joulegate_cli.links import app as links_app
 from joulegate_cli.migrate import migrate
 from joulegate_cli.rollup import app as rollup_app
 from joulegate_cli.services import gateway, http
-from joulegate_cli.simulate import simulate
+from joulegate_cli.simulate import app as simulate_app
 from joulegate_cli.up.command import up
 from joulegate_core.errors import JoulegateError
 
@@ -23,9 +23,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (up, gateway, http, simulate, migrate):
+for command in (up, gateway, http, migrate):
     app.command()(command)
-for name, group in (("links", links_app), ("devices", devices_app), ("rollup", rollup_app), ("bench", bench_app)):
+for name, group in (
+    ("simulate", simulate_app),
+    ("links", links_app),
+    ("devices", devices_app),
+    ("rollup", rollup_app),
+    ("bench", bench_app),
+):
     app.add_typer(group, name=name)
 
 SERVICES = {"gateway": gateway, "http": http}

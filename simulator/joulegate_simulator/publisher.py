@@ -133,6 +133,11 @@ class Publisher:
         self._published += 1
         connection.send(packet)
 
+    def drop(self) -> None:
+        """Breaks the connection, as a bad line does; it is opened again like any that is lost."""
+        if self._connection is not None:
+            self._connection.abort()
+
     async def drain(self) -> None:
         """Waits until every QoS 1 publication is acknowledged or refused; bound it with `asyncio.timeout`.
 
