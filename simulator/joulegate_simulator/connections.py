@@ -4,11 +4,15 @@ import asyncio
 import contextlib
 import resource
 import secrets
+from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
+from typing import Literal
 
 from joulegate_core.broker import BrokerAddress
 from joulegate_core.errors import JoulegateError
 from joulegate_simulator.counts import PublisherCounts
+from joulegate_simulator.device import Device, Message
 from joulegate_simulator.publisher import Publisher
 
 OPENING_AT_ONCE = 64
@@ -17,31 +21,100 @@ OPENING_AT_ONCE = 64
 SPARE_FILES = 200
 """Open files beside the connections: logs, libraries, the event loop."""
 
+MOST_WAITING = 1000
+"""Messages that wait for one device's connection; then the feed waits with them."""
+
 DEVICE_WINDOW = 100
 """Unacknowledged publications of one device's connection: a burst after an outage goes in such steps."""
 
 
-class Connections:
-    """Open publishers; `of` says which one a device uses."""
+class Connections(ABC):
+    """Open publishers, and which device uses which."""
 
-    def __init__(self, shared: Sequence[Publisher], own: dict[str, Publisher]) -> None:
-        self._shared = shared
-        self._own = own
-        self._all = [*shared, *own.values()]
-
-    def of(self, name: str, lane: int) -> Publisher:
-        """The device's own publisher, or the lane's."""
-        return self._own[name] if self._own else self._shared[lane]
+    def __init__(self, publishers: Sequence[Publisher]) -> None:
+        self._publishers = publishers
 
     @property
     def counts(self) -> PublisherCounts:
         """What became of all publications so far."""
-        return PublisherCounts.total(publisher.counts for publisher in self._all)
+        return PublisherCounts.total(publisher.counts for publisher in self._publishers)
+
+    @abstractmethod
+    async def send(self, device: Device, messages: Sequence[Message], lane: int, qos: Literal[0, 1]) -> None:
+        """Publishes what the device sends, from the feed of this number; waits while there is no room.
+
+        Raises:
+            SessionTakenOverError: another client uses the client id.
+        """
 
     async def drain(self) -> None:
         """Waits until everything is acknowledged or refused; bound it with `asyncio.timeout`."""
-        for publisher in self._all:
+        for publisher in self._publishers:
             await publisher.drain()
+
+
+class SharedConnections(Connections):
+    """Each feed has a connection. A device that drops its connection drops that of its feed."""
+
+    async def send(self, device: Device, messages: Sequence[Message], lane: int, qos: Literal[0, 1]) -> None:
+        publisher = self._publishers[lane]
+        if device.drops:
+            publisher.drop()
+        for topic, payload in messages:
+            await publisher.publish(topic, payload, qos=qos)
+
+
+class OwnConnections(Connections):
+    """Each device has a connection, which may be down without holding up others: its messages wait, and a task sends them."""
+
+    def __init__(self, names: Sequence[str], publishers: Sequence[Publisher]) -> None:
+        super().__init__(publishers)
+        self._own = dict(zip(names, publishers, strict=True))
+        self._waiting: dict[str, deque[Message]] = {}
+        self._senders: set[asyncio.Task[None]] = set()
+        self._failure: BaseException | None = None
+
+    async def send(self, device: Device, messages: Sequence[Message], lane: int, qos: Literal[0, 1]) -> None:  # noqa: ARG002
+        if self._failure is not None:
+            raise self._failure
+        publisher = self._own[device.name]
+        if device.drops or device.came_back:  # who was cut off connects anew
+            publisher.drop()
+        waiting = self._waiting.get(device.name)
+        if waiting is not None:
+            waiting.extend(messages)
+            while len(waiting) > MOST_WAITING and self._failure is None:
+                await asyncio.wait(self._senders, return_when=asyncio.FIRST_COMPLETED)
+        elif len(messages) == 1 and publisher.ready:
+            await publisher.publish(*messages[0], qos=qos)
+        elif messages:
+            self._waiting[device.name] = waiting = deque(messages)
+            sender = asyncio.create_task(self._send_waiting(device.name, waiting, qos), name=f"send {device.name}")
+            self._senders.add(sender)
+            sender.add_done_callback(self._take_sender)
+
+    async def drain(self) -> None:
+        if self._senders:
+            await asyncio.wait(self._senders)
+        await super().drain()
+
+    async def _send_waiting(self, name: str, waiting: deque[Message], qos: Literal[0, 1]) -> None:
+        while waiting:
+            await self._own[name].publish(*waiting[0], qos=qos)
+            waiting.popleft()
+        del self._waiting[name]
+
+    def _take_sender(self, sender: asyncio.Task[None]) -> None:
+        self._senders.discard(sender)
+        if not sender.cancelled() and sender.exception() is not None:
+            self._failure = sender.exception()
+
+    async def close(self) -> None:
+        """Gives up what waits."""
+        for sender in self._senders:
+            sender.cancel()
+        if self._senders:
+            await asyncio.wait(self._senders)
 
 
 @contextlib.asynccontextmanager
@@ -60,14 +133,17 @@ async def open_connections(
     else:
         allow_files(len(names) + SPARE_FILES)
         publishers = [
-            Publisher(address, client_id=name, window=DEVICE_WINDOW, keep_alive_seconds=120) for name in names
+            Publisher(address, client_id=name, window=DEVICE_WINDOW, keep_alive_seconds=120, quiet=True)
+            for name in names
         ]
     opened: list[Publisher] = []
+    own = None if names is None else OwnConnections(names, publishers)
     try:
         await _open(publishers, opened, stop)
-        own = {} if names is None else dict(zip(names, publishers, strict=True))
-        yield Connections(publishers if names is None else [], own)
+        yield own or SharedConnections(publishers)
     finally:
+        if own is not None:
+            await own.close()
         for start in range(0, len(opened), OPENING_AT_ONCE):
             await asyncio.gather(*(one.__aexit__(None, None, None) for one in opened[start : start + OPENING_AT_ONCE]))
 

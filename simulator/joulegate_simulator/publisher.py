@@ -46,6 +46,7 @@ class Publisher:
         window: int = DEFAULT_WINDOW,
         keep_alive_seconds: int = 30,
         on_acknowledged: Callable[[str, bytes], None] | None = None,
+        quiet: bool = False,
     ) -> None:
         """Prepares a publisher; entering it connects.
 
@@ -56,6 +57,7 @@ class Publisher:
             keep_alive_seconds: a broker that is silent for so long is given up and connected to anew.
             on_acknowledged: called with topic and payload for each PUBACK that accepts a publication, in the order of
                 arrival. It runs on the event loop: it must be quick and must not raise.
+            quiet: lost and restored connections are only counted, not told in the log: for thousands of them.
         """
         if not 1 <= window <= MAX_PACKET_ID:
             raise ValueError(f"window must be 1 to {MAX_PACKET_ID}, not {window}")
@@ -64,6 +66,7 @@ class Publisher:
         self._window = window
         self._keep_alive_seconds = keep_alive_seconds
         self._on_acknowledged = on_acknowledged
+        self._quiet = quiet
         self._in_flight = InFlight()
         self._changed = asyncio.Event()
         self._connection: BrokerConnection | None = None
@@ -133,6 +136,11 @@ class Publisher:
         self._published += 1
         connection.send(packet)
 
+    @property
+    def ready(self) -> bool:
+        """Whether `publish` would not have to wait now."""
+        return self._room(1) is not None
+
     def drop(self) -> None:
         """Breaks the connection, as a bad line does; it is opened again like any that is lost."""
         if self._connection is not None:
@@ -200,7 +208,8 @@ class Publisher:
                         if connection.lost.is_set():
                             connection = await self._connect(clean_start=False)
                             self._reconnects += 1
-                            log.info("broker_reconnected", endpoint=self._address.endpoint)
+                            if not self._quiet:
+                                log.info("broker_reconnected", endpoint=self._address.endpoint)
                         await self._outlive(connection)
         except Exception as error:  # noqa: BLE001 - whoever publishes or drains raises it
             self._failure = error
@@ -218,7 +227,8 @@ class Publisher:
                 f"another client connected to {self._address.endpoint} as {self._client_id}: stop one of the two"
             )
         reason = "closed" if connection.goodbye is None else connection.goodbye.name.lower()
-        log.warning("broker_connection_lost", endpoint=self._address.endpoint, reason=reason)
+        if not self._quiet:
+            log.warning("broker_connection_lost", endpoint=self._address.endpoint, reason=reason)
         if time.monotonic() - opened < RECONNECT_CAP_SECONDS:
             raise BrokerUnavailableError(f"the broker at {self._address.endpoint} ended the connection ({reason})")
 

@@ -132,7 +132,7 @@ async def run_simulation(
             heading = Heading(options.scenario, options.seed, options.devices, options.backfill_seconds is not None)
             truth = stack.enter_context(TruthWriter(options.truth, heading))
         simulation = _Simulation(options, scenario, truth)
-        names = [device.name for site in simulation.sites for device in (*site.meters, *site.vehicles)]
+        names = [device.name for site in simulation.sites for device in site.devices]
         connections = await stack.enter_async_context(
             open_connections(address, count=options.connections, names=names if options.per_device else None, stop=stop)
         )
@@ -153,7 +153,7 @@ class _Simulation:
         self._plan = FaultPlan(options.seed, scenario.faults)
         start_ms = SimulatedTime(ago_ms=ago_ms).start_ms
         fleet = build_fleet(options.devices, options.seed, scenario=scenario, at_ms=start_ms)
-        self._time = SimulatedTime(speed=options.speed, ago_ms=ago_ms)  # a large fleet takes seconds to build
+        self._time = SimulatedTime(speed=options.speed, ago_ms=ago_ms)
         self.sites = [SimulatedSite(site, scenario, self._plan, self._time.start_ms, truth) for site in fleet]
         gc.freeze()  # the fleet lives as long as the run: not to be looked through again and again
         self._lanes = min(LANES if options.per_device else options.connections, len(self.sites))
@@ -166,6 +166,7 @@ class _Simulation:
         self, connections: Connections, stop: asyncio.Event, on_progress: Callable[[SimulationProgress], None]
     ) -> None:
         """Publishes until every site yielded its last reading, or `stop` is set, or the duration is long over."""
+        self._begin()
         async with asyncio.TaskGroup() as tasks:
             feeds = [
                 tasks.create_task(self._feed(lane, connections), name=f"simulator feed {lane}")
@@ -182,6 +183,13 @@ class _Simulation:
             await asyncio.wait(feeds)
             for helper in helpers:
                 helper.cancel()
+
+    def _begin(self) -> None:
+        """Sets the clocks to now: to build a large fleet and to connect it has taken seconds."""
+        self._time.begin()
+        self._started = time.monotonic()
+        for site in self.sites:
+            site.start_ms = self._time.start_ms
 
     async def finish(
         self, connections: Connections, on_progress: Callable[[SimulationProgress], None]
@@ -213,16 +221,13 @@ class _Simulation:
         return 0 if self._options.burst else position * self._interval_ms // len(self.sites)
 
     def _begins_ms(self, position: int) -> float:
+        if not self._options.ramp_seconds:
+            return 0.0
         return self._options.ramp_seconds * self._options.speed * 1000 * position / len(self.sites)
 
     async def _publish(self, site: SimulatedSite, at_ms: int, lane: int, connections: Connections) -> None:
-        qos = self._options.qos
         for device, messages in site.step(at_ms, self._interval_ms / 1000):
-            publisher = connections.of(device.name, lane)
-            if device.drops or (device.came_back and self._options.per_device):
-                publisher.drop()
-            for topic, payload in messages:
-                await publisher.publish(topic, payload, qos=qos)
+            await connections.send(device, messages, lane, self._options.qos)
 
     async def _cancel_when_over(self, stop: asyncio.Event, feeds: Sequence[asyncio.Task[None]]) -> None:
         duration = self._options.duration_seconds
@@ -258,5 +263,5 @@ class _Simulation:
         if time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + 1.0
             charging = sum(vehicle.mode is Mode.CHARGING for site in self.sites for vehicle in site.site.vehicles)
-            self._seen = (charging, sum((site.faults_on() for site in self.sites), start=Counter[str]()))
+            self._seen = (charging, Counter(name for site in self.sites for name in site.faults_on()))
         return self._seen

@@ -1,6 +1,5 @@
 """A site under simulation: physics, faults and messages of one step together."""
 
-from collections import Counter
 from collections.abc import Iterator
 
 from joulegate_simulator.device import Device, Message, MeterDevice, VehicleDevice
@@ -11,14 +10,13 @@ from joulegate_simulator.truth import TruthWriter
 
 
 class SimulatedSite:
-    """Steps a site and yields what its devices send. The start of all faults' clocks is `start_ms`."""
+    """Steps a site and yields what its devices send. Faults count their hours from `start_ms`."""
 
     def __init__(
         self, site: Site, scenario: Scenario, plan: FaultPlan, start_ms: int, truth: TruthWriter | None = None
     ) -> None:
         self.site = site
-        self.last_ms = start_ms
-        self._start_ms = start_ms
+        self.start_ms = start_ms
         self._truth = truth
         self._steps = 0
         self._outage = SubjectFaults(plan, "site", site.number)
@@ -28,16 +26,16 @@ class SimulatedSite:
         self.vehicles = [
             VehicleDevice(vehicle, plan, register=registers.vehicle_energy == "register") for vehicle in site.vehicles
         ]
+        self.devices: tuple[Device, ...] = (*self.meters, *self.vehicles)
 
     def step(self, at_ms: int, seconds: float) -> Iterator[tuple[Device, list[Message]]]:
         """Advances by `seconds` to the time `at_ms`; for each device what it sends."""
-        hours = (at_ms - self._start_ms) / 3_600_000
+        hours = (at_ms - self.start_ms) / 3_600_000
         self._steps += 1
         self.site.powered = not self._outage.on(hours, self._steps)
         for point in self.site.points:
             point.degraded = bool(self._points[point.number].on(hours, self._steps))
         self.site.step(at_ms, seconds)
-        self.last_ms = at_ms
         powered = self.site.powered
         for meter in self.meters:
             yield meter, meter.report(at_ms, hours, powered=powered)
@@ -46,9 +44,13 @@ class SimulatedSite:
         if self._truth is not None:
             self._truth.add(self.site, self.meters, self.vehicles, at_ms)
 
-    def faults_on(self) -> Counter[str]:
-        """How many subjects have each fault, as of the last step."""
-        on = Counter(name for device in (*self.meters, *self.vehicles) for name in device.faults_on)
-        on["charger_degraded"] += sum(point.degraded for point in self.site.points)
-        on["grid_outage"] += not self.site.powered
-        return +on
+    def faults_on(self) -> Iterator[str]:
+        """The names of the faults that are on as of the last step, one for each subject that has it."""
+        for device in self.devices:
+            if device.faults_on:
+                yield from device.faults_on
+        for point in self.site.points:
+            if point.degraded:
+                yield "charger_degraded"
+        if not self.site.powered:
+            yield "grid_outage"

@@ -18,8 +18,13 @@ class SimulatedTime:
 
     def __init__(self, *, speed: float = 1.0, ago_ms: int = 0) -> None:
         self._speed = speed
+        self._ago_ms = ago_ms
+        self.begin()
+
+    def begin(self) -> None:
+        """Starts now, again."""
         self._began_ms = real_ms()
-        self.start_ms = self._began_ms - ago_ms
+        self.start_ms = self._began_ms - self._ago_ms
 
     def now_ms(self) -> int:
         """The simulated time, in milliseconds since 1970 (UTC)."""
