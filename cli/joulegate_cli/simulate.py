@@ -123,9 +123,7 @@ def simulate(
     from joulegate_simulator.runner import SimulationOptions
 
     if backfill is not None and duration is not None:
-        raise typer.BadParameter(
-            "it goes with --backfill no more than a second end would: leave one out", param_hint="--duration"
-        )
+        raise typer.BadParameter("a --backfill ends by itself, at the present: leave one out", param_hint="--duration")
     settings = load_settings(os.environ)
     options = SimulationOptions(
         devices=devices,
