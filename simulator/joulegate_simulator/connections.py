@@ -61,7 +61,8 @@ class SharedConnections(Connections):
         if device.drops:
             publisher.drop()
         for topic, payload in messages:
-            await publisher.publish(topic, payload, qos=qos)
+            if not publisher.try_publish(topic, payload, qos=qos):
+                await publisher.publish(topic, payload, qos=qos)
 
 
 class OwnConnections(Connections):
@@ -85,9 +86,7 @@ class OwnConnections(Connections):
             waiting.extend(messages)
             while len(waiting) > MOST_WAITING and self._failure is None:
                 await asyncio.wait(self._senders, return_when=asyncio.FIRST_COMPLETED)
-        elif len(messages) == 1 and publisher.ready:
-            await publisher.publish(*messages[0], qos=qos)
-        elif messages:
+        elif messages and not (len(messages) == 1 and publisher.try_publish(*messages[0], qos=qos)):
             self._waiting[device.name] = waiting = deque(messages)
             sender = asyncio.create_task(self._send_waiting(device.name, waiting, qos), name=f"send {device.name}")
             self._senders.add(sender)

@@ -123,9 +123,15 @@ class Publisher:
             ValueError: the message is larger than the broker accepts, or the topic is not a valid MQTT string.
             RuntimeError: it is called outside the `async with` block.
         """
-        while (connection := self._room(qos)) is None:
+        while not self.try_publish(topic, payload, qos=qos):
             self._changed.clear()
             await self._changed.wait()
+
+    def try_publish(self, topic: str, payload: bytes, *, qos: Literal[0, 1] = 1) -> bool:
+        """Hands a message over when that is possible without waiting; says whether it was. Raises as `publish` does."""
+        connection = self._room(qos)
+        if connection is None:
+            return False
         publication = Publication(topic, payload)
         packet_id = self._in_flight.free_id() if qos else 0
         packet = publication.packet(packet_id) if qos else mqtt5.PublishPacket(topic, payload).write()
@@ -135,11 +141,7 @@ class Publisher:
             self._in_flight.add(packet_id, publication)
         self._published += 1
         connection.send(packet)
-
-    @property
-    def ready(self) -> bool:
-        """Whether `publish` would not have to wait now."""
-        return self._room(1) is not None
+        return True
 
     def drop(self) -> None:
         """Breaks the connection, as a bad line does; it is opened again like any that is lost."""
