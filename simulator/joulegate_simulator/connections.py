@@ -54,12 +54,10 @@ class Connections(ABC):
 
 
 class SharedConnections(Connections):
-    """Each feed has a connection. A device that drops its connection drops that of its feed."""
+    """Each feed has a connection. None is a device's, so none flaps."""
 
-    async def send(self, device: Device, messages: Sequence[Message], lane: int, qos: Literal[0, 1]) -> None:
+    async def send(self, device: Device, messages: Sequence[Message], lane: int, qos: Literal[0, 1]) -> None:  # noqa: ARG002
         publisher = self._publishers[lane]
-        if device.drops:
-            publisher.drop()
         for topic, payload in messages:
             if not publisher.try_publish(topic, payload, qos=qos):
                 await publisher.publish(topic, payload, qos=qos)
@@ -131,8 +129,9 @@ async def open_connections(
         publishers = [Publisher(address, client_id=f"joulegate-simulator-{run_id}-{n}") for n in range(count)]
     else:
         allow_files(len(names) + SPARE_FILES)
+        tls = address.ssl_context()
         publishers = [
-            Publisher(address, client_id=name, window=DEVICE_WINDOW, keep_alive_seconds=120, quiet=True)
+            Publisher(address, client_id=name, window=DEVICE_WINDOW, keep_alive_seconds=120, quiet=True, tls=tls)
             for name in names
         ]
     opened: list[Publisher] = []

@@ -38,7 +38,7 @@ CATALOGUE = {
     "duplicate": FaultKind("device", "a reading is sent twice", 1.0, 0.01),
     "out_of_order": FaultKind("device", "a reading is sent after the next one", 1.0, 0.01),
     "malformed": FaultKind("device", "a payload is cut short or garbled", 1.0, 0.002),
-    "flapping": FaultKind("device", "its connection drops, again and again", 0.02, 0.2),
+    "flapping": FaultKind("device", "its connection drops, again and again (with --per-device)", 0.02, 0.2),
 }
 
 REGISTER_FAULTS = {"register_reset", "register_zero"}

@@ -1,6 +1,7 @@
 """A fast MQTT 5 publisher that keeps what the broker has not acknowledged, and survives the broker's restarts."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -47,6 +48,7 @@ class Publisher:
         keep_alive_seconds: int = 30,
         on_acknowledged: Callable[[str, bytes], None] | None = None,
         quiet: bool = False,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """Prepares a publisher; entering it connects.
 
@@ -58,6 +60,7 @@ class Publisher:
             on_acknowledged: called with topic and payload for each PUBACK that accepts a publication, in the order of
                 arrival. It runs on the event loop: it must be quick and must not raise.
             quiet: lost and restored connections are only counted, not told in the log: for thousands of them.
+            tls: a context to share; otherwise each connection loads the system's certificate authorities, in tens of milliseconds.
         """
         if not 1 <= window <= MAX_PACKET_ID:
             raise ValueError(f"window must be 1 to {MAX_PACKET_ID}, not {window}")
@@ -67,6 +70,8 @@ class Publisher:
         self._keep_alive_seconds = keep_alive_seconds
         self._on_acknowledged = on_acknowledged
         self._quiet = quiet
+        self._dropped = False
+        self._tls = tls
         self._in_flight = InFlight()
         self._changed = asyncio.Event()
         self._connection: BrokerConnection | None = None
@@ -144,8 +149,9 @@ class Publisher:
         return True
 
     def drop(self) -> None:
-        """Breaks the connection, as a bad line does; it is opened again like any that is lost."""
+        """Breaks the connection, as a bad line does, and opens it again at once: that is no sign of a broker in trouble."""
         if self._connection is not None:
+            self._dropped = True
             self._connection.abort()
 
     async def drain(self) -> None:
@@ -179,6 +185,7 @@ class Publisher:
             keep_alive_seconds=self._keep_alive_seconds,
             on_puback=self._take_puback,
             on_progress=self._take_progress,
+            tls=self._tls,
         )
         connack = connection.connack.result()
         self._limit = min(self._window, connack.receive_max)
@@ -224,6 +231,9 @@ class Publisher:
         """
         opened = time.monotonic()
         await connection.lost.wait()
+        if self._dropped:
+            self._dropped = False
+            return
         if connection.goodbye is mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER:
             raise SessionTakenOverError(
                 f"another client connected to {self._address.endpoint} as {self._client_id}: stop one of the two"

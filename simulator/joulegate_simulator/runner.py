@@ -213,7 +213,8 @@ class _Simulation:
                 if end_ms is not None and after_ms >= end_ms:
                     return
                 self._due_ms[lane] = self._time.start_ms + after_ms
-                await self._time.wait_until(self._due_ms[lane])
+                if self._time.now_ms() < self._due_ms[lane]:
+                    await self._time.wait_until(self._due_ms[lane])
                 if after_ms >= self._begins_ms(position):
                     await self._publish(site, self._due_ms[lane], lane, connections)
 
