@@ -316,11 +316,11 @@ async def test_a_broker_that_is_not_there_is_an_error_at_once() -> None:
 async def test_an_error_while_publishing_comes_out_as_itself(
     broker: LocalBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(*_args: object, **_kwargs: object) -> None:
+    def fail(*_args: object, **_kwargs: object) -> bool:
         raise BrokerUnavailableError(name)
 
     name = a_name()
-    monkeypatch.setattr(Publisher, "publish", fail)
+    monkeypatch.setattr(Publisher, "try_publish", fail)
     with pytest.raises(BrokerUnavailableError, match=name):
         await run_simulation(
             SimulationOptions(devices=4, interval_seconds=1),

@@ -24,6 +24,9 @@ SPARE_FILES = 200
 MOST_WAITING = 1000
 """Messages that wait for one device's connection; then the feed waits with them."""
 
+YIELD_EVERY = 256
+"""Devices served in one turn of the event loop."""
+
 DEVICE_WINDOW = 100
 """Unacknowledged publications of one device's connection: a burst after an outage goes in such steps."""
 
@@ -72,10 +75,16 @@ class OwnConnections(Connections):
         self._waiting: dict[str, deque[Message]] = {}
         self._senders: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
+        self._sent = 0
 
     async def send(self, device: Device, messages: Sequence[Message], lane: int, qos: Literal[0, 1]) -> None:  # noqa: ARG002
         if self._failure is not None:
             raise self._failure
+        self._sent += 1
+        if (
+            self._sent % YIELD_EVERY == 0
+        ):  # no connection is ever full, so that nothing else would let the event loop run
+            await asyncio.sleep(0)
         publisher = self._own[device.name]
         if device.drops or device.came_back:  # who was cut off connects anew
             publisher.drop()
