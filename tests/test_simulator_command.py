@@ -112,6 +112,14 @@ def test_a_past_that_the_gateway_would_refuse_is_an_error_that_says_what_to_set(
     )
 
 
+def test_counters_that_the_gateway_must_know_of_are_told(broker: LocalBroker) -> None:
+    done = simulate(broker.url, "--scenario", "failing-charger", "--devices", "1", "--duration", "0.1")
+    assert done.returncode == 0
+    assert done.stderr == (
+        "joulegate: meters of failing-charger publish register energies: the gateway must run with JOULEGATE_METER_ENERGY=register\n"
+    )
+
+
 def test_a_truth_file_that_is_none_and_an_api_that_is_not_there_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text('{"scenario":"x","seed":1,"devices":1,"backfilled":true}\n{"vehicleId":1}\n')
     done = simulate("mqtt://127.0.0.1:1", "score", str(tmp_path / "bad.jsonl"))

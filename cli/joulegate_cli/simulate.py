@@ -142,6 +142,7 @@ def simulate(
         faults=faults,
     )
     _check_clock_window(options, settings)
+    _note_energy_kinds(options, settings)
     result = _run(options, settings, shown=sys.stderr.isatty() and not quiet)
     if not result.complete:
         raise typer.Exit(1)
@@ -187,6 +188,23 @@ def _check_clock_window(options: "SimulationOptions", settings: "Settings") -> N
         f"JOULEGATE_MAX_AGE_DAYS={settings.max_age_days}: older readings would go to quarantine. "
         f"Set JOULEGATE_MAX_AGE_DAYS={needed} for the gateway, restart it, and set it for this command too"
     )
+
+
+def _note_energy_kinds(options: "SimulationOptions", settings: "Settings") -> None:
+    """Says what to set when the scenario's counters are not what this command's own environment says of the gateway."""
+    from joulegate_simulator.scenario import load_scenario
+
+    fleet = load_scenario(options.scenario).fleet
+    for stream, wanted, have in (
+        ("meter", fleet.meter_energy, settings.meter_energy),
+        ("vehicle", fleet.vehicle_energy, settings.vehicle_energy),
+    ):
+        if wanted != have:
+            name = f"JOULEGATE_{stream.upper()}_ENERGY"
+            print(
+                f"joulegate: {stream}s of {options.scenario} publish {wanted} energies: the gateway must run with {name}={wanted}",
+                file=sys.stderr,
+            )
 
 
 def _list() -> None:
