@@ -120,6 +120,13 @@ def test_counters_that_the_gateway_must_know_of_are_told(broker: LocalBroker) ->
     )
 
 
+def test_a_backfill_that_the_brokers_queue_may_not_hold_is_told_with_a_speed_that_it_does() -> None:
+    done = simulate("mqtt://127.0.0.1:1", "--backfill", "6d", "--devices", "2000")
+    assert "34,560,000 readings may come faster" in done.stderr
+    assert "--speed 150 makes 10,000 readings/s" in done.stderr
+    assert "may come faster" not in simulate("mqtt://127.0.0.1:1", "--backfill", "1d").stderr
+
+
 def test_a_truth_file_that_is_none_and_an_api_that_is_not_there_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text('{"scenario":"x","seed":1,"devices":1,"backfilled":true}\n{"vehicleId":1}\n')
     done = simulate("mqtt://127.0.0.1:1", "score", str(tmp_path / "bad.jsonl"))

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _UNIT_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DAY = 86400.0
 
+BROKER_QUEUE = 2_000_000
+SAFE_RATE = 10_000
+"""Readings/s that a gateway takes also on a busy machine."""
+
 app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 app.command()(score)
 
@@ -143,6 +147,7 @@ def simulate(
     )
     _check_clock_window(options, settings)
     _note_energy_kinds(options, settings)
+    _note_queue(options)
     result = _run(options, settings, shown=sys.stderr.isatty() and not quiet)
     if not result.complete:
         raise typer.Exit(1)
@@ -205,6 +210,20 @@ def _note_energy_kinds(options: "SimulationOptions", settings: "Settings") -> No
                 f"joulegate: {stream}s of {options.scenario} publish {wanted} energies: the gateway must run with {name}={wanted}",
                 file=sys.stderr,
             )
+
+
+def _note_queue(options: "SimulationOptions") -> None:
+    """Says how to slow a backfill down that a broker's queue may not hold: what it drops it has acknowledged to us."""
+    if not math.isinf(options.speed):
+        return
+    readings = 2 * options.devices * options.starts_ago_seconds / options.interval_seconds
+    if readings > BROKER_QUEUE:
+        speed = max(1, round(SAFE_RATE * options.interval_seconds / (2 * options.devices)))
+        print(
+            f"joulegate: {readings:,.0f} readings may come faster than the gateway takes them, "
+            f"and a broker drops what its queue cannot hold ({BROKER_QUEUE:,} in the shipped mosquitto.conf): --speed {speed} makes {SAFE_RATE:,} readings/s",
+            file=sys.stderr,
+        )
 
 
 def _list() -> None:
