@@ -221,7 +221,8 @@ def _note_queue(options: "SimulationOptions") -> None:
         speed = max(1, round(SAFE_RATE * options.interval_seconds / (2 * options.devices)))
         print(
             f"joulegate: {readings:,.0f} readings may come faster than the gateway takes them, "
-            f"and a broker drops what its queue cannot hold ({BROKER_QUEUE:,} in the shipped mosquitto.conf): --speed {speed} makes {SAFE_RATE:,} readings/s",
+            f"and a broker drops what its queue cannot hold ({BROKER_QUEUE:,} in the shipped mosquitto.conf): "
+            f"--speed {speed} makes {SAFE_RATE:,} readings/s",
             file=sys.stderr,
         )
 
