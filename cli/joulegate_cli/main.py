@@ -5,8 +5,10 @@ from typing import NoReturn
 
 import typer
 
+from joulegate_cli.archive.command import app as archive_app
 from joulegate_cli.bench.command import app as bench_app
 from joulegate_cli.devices import app as devices_app
+from joulegate_cli.doctor.command import doctor
 from joulegate_cli.links import app as links_app
 from joulegate_cli.migrate import migrate
 from joulegate_cli.rollup import app as rollup_app
@@ -23,13 +25,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (up, gateway, http, migrate):
+for command in (up, gateway, http, migrate, doctor):
     app.command()(command)
 for name, group in (
     ("simulate", simulate_app),
     ("links", links_app),
     ("devices", devices_app),
     ("rollup", rollup_app),
+    ("archive", archive_app),
     ("bench", bench_app),
 ):
     app.add_typer(group, name=name)

@@ -76,7 +76,7 @@ async def run_gateway(settings: Settings, stop: asyncio.Event, *, clock: Clock =
             )
         stack.callback(database.close)
         if await _wait_for_database(database, stop):
-            upkeep = () if leave else (database.keep_partitions(), run_roller(settings, clock))
+            upkeep = () if leave else (database.keep_partitions(), run_roller(settings, clock, metrics.rolled_until))
             await _run_parts(subscriber, pipeline, database, stop, upkeep)
     log.info("gateway_stopped", pending=metrics.ledger.pending)
     if leave and not subscriber.left:

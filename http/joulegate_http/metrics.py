@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from joulegate_core.process_metrics import add_process_metrics
+
 UNMATCHED = "unmatched"
 """The route label of requests that no route takes: a path is the client's to choose and must not become a label."""
 
@@ -21,6 +23,7 @@ class Metrics:
             registry=self.registry,
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
         )
+        add_process_metrics(self.registry)
 
     def observe(self, route: str | None, status: int, seconds: float) -> None:
         """Books one request. `route`: the route's path with its parameters' names, None when there is none."""
