@@ -11,6 +11,7 @@ from joulegate_cli.devices import app as devices_app
 from joulegate_cli.doctor.command import doctor
 from joulegate_cli.links import app as links_app
 from joulegate_cli.migrate import migrate
+from joulegate_cli.quarantine import app as quarantine_app
 from joulegate_cli.rollup import app as rollup_app
 from joulegate_cli.services import gateway, http
 from joulegate_cli.simulate import app as simulate_app
@@ -31,6 +32,7 @@ for name, group in (
     ("simulate", simulate_app),
     ("links", links_app),
     ("devices", devices_app),
+    ("quarantine", quarantine_app),
     ("rollup", rollup_app),
     ("archive", archive_app),
     ("bench", bench_app),
