@@ -25,12 +25,13 @@ from joulegate_db.migrate import migrate
 from joulegate_db.partitions import ensure_partitions
 from joulegate_gateway.service import run_gateway
 from joulegate_http.service import run_http
-from screenshots.fleet import LiveFleet
+from joulegate_simulator.fleet import vehicles_to_show
+from screenshots.fleet import publish_past, publish_refused, publishing
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 DEVICES = 120
 HOURS = 26.0
-DEGRADED = "v-00057"
+DEGRADED = vehicles_to_show(DEVICES)[1]
 SHOTS = (
     ("fleet", "/", "dark", 800),
     ("vehicle", f"/#/vehicles/{DEGRADED}", "light", 1010),
@@ -64,8 +65,6 @@ async def standing(directory: Path) -> AsyncIterator[str]:
     tasks: list[asyncio.Task[Any]] = []
     try:
         await _prepare(server.url())
-        fleet = LiveFleet(DEVICES)
-        print(f"{await fleet.write_past(server.url(), HOURS):,} readings written", flush=True)
         ports = {"JOULEGATE_HTTP_PORT": str(free_port()), "JOULEGATE_METRICS_PORT": str(free_port())}
         environ = {
             "JOULEGATE_MQTT_URL": broker.url,
@@ -77,13 +76,13 @@ async def standing(directory: Path) -> AsyncIterator[str]:
         tasks = [
             asyncio.create_task(run_gateway(settings, stop), name="gateway"),
             asyncio.create_task(run_http(settings, stop), name="http"),
-            asyncio.create_task(fleet.publish(broker.port), name="fleet"),
         ]
-        yield f"http://127.0.0.1:{settings.http_port}"
+        await publish_past(broker.url, DEVICES, HOURS)
+        await publish_refused(broker.port)
+        async with publishing(broker.url, DEVICES):
+            yield f"http://127.0.0.1:{settings.http_port}"
     finally:
         stop.set()
-        for task in tasks[2:]:
-            task.cancel()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
         broker.stop()
         server.stop("immediate")
