@@ -140,11 +140,16 @@ def wait_committed(gateway: Service, count: int, *, poll_seconds: float, timeout
 
 
 class Program:
-    """A module of this package as a program of its own: one argument, JSON; its result, JSON, on standard output."""
+    """A module of this package as a program of its own: one argument, JSON; its result, JSON, on standard output.
 
-    def __init__(self, module: str, argument: msgspec.Struct) -> None:
+    Args:
+        script: the program's file, when it is not in this package.
+    """
+
+    def __init__(self, module: str, argument: msgspec.Struct, *, script: Path | None = None) -> None:
         self._module = module
-        command = [sys.executable, "-m", f"joulegate_cli.bench.{module}", msgspec.json.encode(argument).decode()]
+        program = [str(script)] if script else ["-m", f"joulegate_cli.bench.{module}"]
+        command = [sys.executable, *program, msgspec.json.encode(argument).decode()]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def result(self, kind: type[Any], *, timeout_seconds: float) -> Any:
