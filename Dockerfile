@@ -10,6 +10,13 @@ COPY requirements/ requirements/
 RUN python -m venv /opt/joulegate \
     && /opt/joulegate/bin/pip install --require-hashes --no-deps -r requirements/run.txt
 
+# --build-arg EXTRAS=archive: pyarrow, for `joulegate archive` (170 MB)
+ARG EXTRAS=
+RUN if [ "$EXTRAS" = archive ]; then \
+        awk '/^[a-z0-9]/ { keep = /^pyarrow==/ } keep' requirements/dev.txt >requirements/archive.txt \
+        && /opt/joulegate/bin/pip install --require-hashes --no-deps -r requirements/archive.txt; \
+    fi
+
 # the build backend, from the development lock, outside of the environment that is shipped
 RUN awk '/^[a-z0-9]/ { keep = /^(hatchling|packaging|pathspec|pluggy|trove-classifiers)==/ } keep' \
         requirements/dev.txt >requirements/build.txt \

@@ -7,7 +7,9 @@ from typing import Any
 
 import httpx
 
+from joulegate_cli.replaying import replayer_of
 from joulegate_core.clock import utc_now
+from joulegate_core.settings import load_settings
 from joulegate_core.telemetry import Message, MeterReading, Stream, VehicleReading
 from joulegate_db.link_store import open_link_store
 from joulegate_db.performance import Performance
@@ -16,6 +18,7 @@ from joulegate_db.windows import Window
 from joulegate_db.writer import Writer
 from joulegate_http.app import create_app
 from joulegate_http.metrics import Metrics
+from joulegate_http.stream_hub import Hub
 
 Json = dict[str, Any]
 Reading = MeterReading | VehicleReading
@@ -85,9 +88,14 @@ async def api_on(url: str, *, now: datetime) -> AsyncIterator[httpx.AsyncClient]
 async def links_api(url: str, *, now: datetime = TEN + timedelta(hours=2)) -> AsyncIterator[httpx.AsyncClient]:
     """The same of an application that takes changes, too; its reader is read-only, as in the service."""
     async with open_reader(url) as reader, open_link_store(url) as links:
-        transport = httpx.ASGITransport(app=create_app(reader, lambda: now, Metrics(), links))
+        metrics = Metrics()
+        settings = load_settings({"JOULEGATE_DATABASE_URL": url})
+        replayer = replayer_of(settings, lambda: now)
+        hub = Hub(reader, url, lambda: now, metrics)  # not running: a stream's events have no place in such a client
+        transport = httpx.ASGITransport(app=create_app(reader, lambda: now, metrics, links, hub=hub, replayer=replayer))
         async with httpx.AsyncClient(transport=transport, base_url="http://joulegate") as client:
             yield client
+        replayer.close()
 
 
 def _message(reading: Reading) -> Message:

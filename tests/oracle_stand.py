@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from joulegate_cli.local.postgres import LocalPostgres
 from joulegate_core.telemetry import Message, MeterReading, Stream, VehicleReading
+from joulegate_db.charging import Charging
 from joulegate_db.partitions import ensure_partitions
 from joulegate_db.rollups import EnergyDefaults, Rollups
 from oracle import Fleet, Point, VehiclePoint
@@ -20,18 +21,20 @@ from oracle.strategies import BASE
 TABLES = (
     "meter_history", "vehicle_history", "meter_live", "vehicle_live", "devices", "presence", "links",
     "meter_rollup_15m", "vehicle_rollup_15m", "register_baselines", "rollup_marks",
+    "charging_marks", "charging_15m", "unattributed_15m", "charging_24h",  # after the rollups, whose triggers mark
 )  # fmt: skip
+CHARGING_BEGINS = "update charging_state set (attributed_until, day_until, stale) = ('epoch', 'epoch', true)"
 
 
 class Step(NamedTuple):
-    """What happens after a batch of readings: nothing, or the roller at `minutes` after the strategies' base."""
+    """What happens after a batch of readings: nothing, or the roller at `minutes` after the strategies' base, or attribution."""
 
-    does: Literal["nothing", "roll", "roll_marked"]
+    does: Literal["nothing", "roll", "roll_marked", "attribute"]
     minutes: int
 
 
 steps = st.lists(
-    st.builds(Step, st.sampled_from(["nothing", "roll", "roll", "roll_marked"]), st.integers(-30, 240)),
+    st.builds(Step, st.sampled_from(["nothing", "roll", "roll", "roll_marked", "attribute"]), st.integers(-30, 240)),
     min_size=1,
     max_size=5,
 )
@@ -58,6 +61,7 @@ async def begin(connection: asyncpg.Connection, fleet: Fleet) -> None:
     """Empties the database, and declares the fleet's links and devices."""
     await connection.execute("; ".join(f"delete from {table}" for table in TABLES))
     await connection.execute("update roll_state set (closed_until, rolled_until) = ('epoch', 'epoch')")
+    await connection.execute(CHARGING_BEGINS)
     await connection.executemany(
         "insert into links (vehicle, meter, valid) values ($1, $2, tstzrange($3, $4))",
         [(link.vehicle, link.meter, link.valid_from, link.valid_to) for link in fleet.links],
@@ -69,13 +73,16 @@ async def begin(connection: asyncpg.Connection, fleet: Fleet) -> None:
     )
 
 
-async def happen(rollups: Rollups, step: Step) -> None:
+async def happen(rollups: Rollups, charging: Charging, step: Step) -> None:
     """Lets the roller do what the step says."""
     if step.does == "roll":
         async for _ in rollups.roll(BASE + timedelta(minutes=step.minutes)):
             pass
     elif step.does == "roll_marked":
         await rollups.roll_marked()
+    elif step.does == "attribute":
+        while await charging.attribute():
+            pass
 
 
 def defaults(fleet: Fleet) -> EnergyDefaults:

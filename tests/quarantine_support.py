@@ -5,9 +5,10 @@ from collections.abc import Iterable
 
 import asyncpg
 
+from joulegate_core.clock import utc_now
 from joulegate_core.telemetry import Message, Rejection, Stream
 from joulegate_db.quarantine import ROW_BYTES
-from joulegate_db.writer import Tally
+from joulegate_db.writer import Tally, Writer
 
 TOPIC = "fleet/cp-1/meter"
 DETAIL = "no JSON"
@@ -59,3 +60,16 @@ async def disk(db: asyncpg.Connection) -> int:
     """Bytes of quarantine on disk: rows, what is stored beside them, indexes, totals."""
     statement = "select pg_total_relation_size('quarantine') + pg_total_relation_size('quarantine_totals')"
     return int(await db.fetchval(statement))
+
+
+async def refuse(url: str) -> int:
+    """Puts a message into quarantine whatever it is; returns its id."""
+    writer = await Writer.open(url)
+    try:
+        await writer.write([refused(noise(1, 20), "too_old")], utc_now())
+    finally:
+        writer.terminate()
+    connection = await asyncpg.connect(url)
+    number = await connection.fetchval("select max(id) from quarantine")
+    await connection.close()
+    return int(number)

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = [name for name, service in SERVICES.items() if service["image"] == "joulegate:local"]
-ONE_SHOT = "migrate"
+ONE_SHOT = {"migrate", "grafana-role"}
 
 UNITS = {"m": 2**20, "g": 2**30}
 VARIABLE = re.compile(r"\$\{(\w+)(?::([?-])([^}]*))?\}")
@@ -39,7 +39,7 @@ def interpolate(text: str, given: dict[str, str]) -> str:
 
 
 def settings_of(service: dict[str, Any]) -> dict[str, str]:
-    return {name: interpolate(str(value), {}) for name, value in service["environment"].items()}
+    return {name: interpolate(str(value), {}) for name, value in service.get("environment", {}).items()}
 
 
 def seconds(text: str) -> int:
@@ -67,7 +67,16 @@ def compose_command() -> list[str]:
 
 
 def config(environment: Path) -> subprocess.CompletedProcess[str]:
-    command = [*compose_command(), "--env-file", str(environment), "--profile", "simulator", "config"]
+    command = [
+        *compose_command(),
+        "--env-file",
+        str(environment),
+        "--profile",
+        "simulator",
+        "--profile",
+        "observability",
+        "config",
+    ]
     clean = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
     return subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True, check=False)
 
@@ -102,7 +111,7 @@ def test_every_variable_is_explained() -> None:
 
 def test_no_secret_is_written_down() -> None:
     for name, service in SERVICES.items():
-        for key, value in service["environment"].items():
+        for key, value in service.get("environment", {}).items():
             if re.search("PASSWORD|SECRET|TOKEN", key):
                 assert VARIABLE.fullmatch(value), f"{name}: {key}"
             for password in re.findall(r"://[^:/]+:(.*)@", str(value)):
@@ -121,7 +130,7 @@ def test_every_service_is_bounded_and_watched(name: str) -> None:
     assert "no-new-privileges:true" in service["security_opt"]
     assert not service["image"].endswith(":latest")
     assert ":" in service["image"]
-    if name == ONE_SHOT:
+    if name in ONE_SHOT:
         assert service["restart"] == "no"
     else:
         assert service["restart"] == "unless-stopped"
@@ -131,7 +140,7 @@ def test_every_service_is_bounded_and_watched(name: str) -> None:
 
 def test_only_mqtt_is_reachable_from_other_machines() -> None:
     published = {name: port for name, service in SERVICES.items() for port in service.get("ports", [])}
-    assert published.keys() == {"mosquitto", "gateway", "http"}
+    assert published.keys() == {"mosquitto", "gateway", "http", "prometheus", "grafana"}
     assert published.pop("mosquitto") == "${MQTT_BIND:-0.0.0.0}:1883:1883"
     assert all(port.startswith("127.0.0.1:") for port in published.values())
 
@@ -146,6 +155,8 @@ def test_services_start_after_what_they_need() -> None:
     assert order["http"] == migrated
     assert order["gateway"] == migrated | {"mosquitto": "service_healthy"}
     assert order["simulator"] == {"gateway": "service_healthy"}
+    assert order["grafana-role"] == migrated
+    assert order["grafana"] == {"grafana-role": "service_completed_successfully"}
     for name, needed in order.items():
         for other in needed:
             assert set(SERVICES[name]["networks"]) & set(SERVICES[other]["networks"]), f"{name} must reach {other}"
@@ -154,7 +165,12 @@ def test_services_start_after_what_they_need() -> None:
 def test_data_outlives_the_containers() -> None:
     mounts = [mount.split(":") for service in SERVICES.values() for mount in service.get("volumes", [])]
     named = {source: target for source, target, *_ in mounts if not source.startswith(".")}
-    assert named == {"broker-data": "/mosquitto/data", "postgres-data": "/var/lib/postgresql"}
+    assert named == {
+        "broker-data": "/mosquitto/data",
+        "postgres-data": "/var/lib/postgresql",
+        "prometheus-data": "/prometheus",
+        "grafana-data": "/var/lib/grafana",
+    }
     assert named.keys() == COMPOSE["volumes"].keys()
 
 
@@ -249,13 +265,14 @@ def test_the_image_is_built_from_the_lock_and_is_not_root() -> None:
     final = dockerfile[dockerfile.rindex("\nFROM ") :]
     assert re.search(r"^USER [1-9]\d*:[1-9]\d*$", final, re.MULTILINE)
     assert 'ENTRYPOINT ["joulegate"]' in final
-    installs = re.findall(r"pip install (.*?)(?: \\)?$", dockerfile, re.MULTILINE)
-    assert len(installs) == 3
+    installs = re.findall(r"pip install (.*?)(?:;? \\)?$", dockerfile, re.MULTILINE)
+    assert len(installs) == 4
     assert all("--no-deps" in line and ("--require-hashes" in line or "dist/" in line) for line in installs)
+    assert "/^pyarrow==/" in dockerfile
     wanted = re.search(r"\^\(([^)]+)\)==", dockerfile)
     assert wanted is not None
     locked = (ROOT / "requirements/dev.txt").read_text()
-    assert all(re.search(f"^{name}==", locked, re.MULTILINE) for name in wanted[1].split("|"))
+    assert all(re.search(f"^{name}==", locked, re.MULTILINE) for name in (*wanted[1].split("|"), "pyarrow"))
 
 
 def test_what_the_builder_gets_is_enough_for_the_wheel(tmp_path: Path) -> None:

@@ -14,9 +14,11 @@ import pytest
 from http_support import Json
 from joulegate_cli.local.postgres import LocalPostgres
 from joulegate_core.clock import utc_now
-from joulegate_db.connect import READER_SETTINGS, ROLLER_SETTINGS, connect
+from joulegate_db.charging import Charging
+from joulegate_db.connect import PLAIN_READER_SETTINGS, READER_SETTINGS, ROLLER_SETTINGS, connect
 from joulegate_db.evidence import Evidence, gather
 from joulegate_db.live import meter_state, vehicle_state
+from joulegate_db.plain import plain_performance
 from joulegate_db.rollups import EnergyDefaults, Rollups
 from joulegate_db.windows import Window
 
@@ -92,6 +94,10 @@ async def _roll(server: LocalPostgres) -> None:
     async for _ in rollups.roll(LAST + timedelta(minutes=2)):
         pass
     await rollups.vacuum()
+    charging = Charging(connection)
+    while await charging.attribute():
+        pass
+    await charging.vacuum()
     await connection.execute("analyze")
     await connection.close()
 
@@ -168,6 +174,20 @@ async def test_history_is_read_for_the_edges_of_the_window_only(rolled: str) -> 
     assert touched
     assert all(node["Node Type"] in {"Index Scan", "Index Only Scan"} for node in touched)
     assert sum(node["Actual Rows"] * node["Actual Loops"] for node in touched) <= 2 * 2 * 15 / STEP_MINUTES
+
+
+async def test_a_plain_answer_is_one_statement_of_few_pages_by_a_generic_plan(rolled: str) -> None:
+    connection = await connect(rolled, PLAIN_READER_SETTINGS)
+    explained: Any = Explained(connection)
+    assert await plain_performance(explained, "v-7", UNEVEN)
+    [plan] = explained.plans
+    await connection.close()
+    for node in scans([plan]):
+        assert node["Node Type"] in {"Index Scan", "Index Only Scan", "Bitmap Heap Scan", "Bitmap Index Scan"}, node
+    [kept] = [node for node in nodes(plan) if "charging_15m" in node.get("Index Name", "")]
+    assert (kept["Node Type"], kept["Heap Fetches"], kept["Actual Rows"]) == ("Index Only Scan", 0, 97)
+    assert len(tables([plan], "vehicle_history")) <= 2
+    assert buffers(plan) <= 60
 
 
 async def test_before_anything_is_rolled_primary_keys_are_used(filled: str) -> None:

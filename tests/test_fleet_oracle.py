@@ -24,10 +24,6 @@ from oracle_stand import Step, alternate, begin, close, defaults, happen, messag
 DATABASE = "t_fleet_oracle"
 ROLLED_UNTIL = BASE + timedelta(days=1)
 PAIRINGS = {None: "none", 1: "shared", 2: "exclusive", 3: "link"}
-CLEAR = (
-    "delete from charging_marks; delete from charging_15m; delete from unattributed_15m; delete from charging_24h;"
-    "update charging_state set (attributed_until, day_until, stale) = ('epoch', 'epoch', true)"
-)
 SUMS = "select * from charging_sums($1, $2)"
 UNATTRIBUTED = "select coalesce(sum(ac), 0) from unattributed_15m where bucket >= $1 and bucket < $2"
 
@@ -51,7 +47,6 @@ class Stand:
         connection = await asyncpg.connect(self._url)
         try:
             await begin(connection, fleet)
-            await connection.execute(CLEAR)
             await self._write(connection, fleet, happenings)
             found = {row["vehicle"]: row for row in await connection.fetch(SUMS, *span)}
             day = {row["vehicle"]: row for row in await connection.fetch("select * from charging_24h")}
@@ -69,7 +64,7 @@ class Stand:
         try:
             for number, step in enumerate(happenings):
                 await writer.write(messages[number * size : (number + 1) * size], BASE)
-                await happen(rollups, step)
+                await happen(rollups, charging, step)
                 if step.does != "nothing":
                     await settle(charging)
         finally:

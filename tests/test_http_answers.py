@@ -117,6 +117,7 @@ async def test_a_vehicles_live_state(api: httpx.AsyncClient, database_url: str, 
         "kwhDeliveredDc": 0.75,
         "batteryTemp": 31.2,
         "charging": True,
+        "stale": False,
     }
 
 
@@ -132,6 +133,7 @@ async def test_a_meters_live_state(api: httpx.AsyncClient, database_url: str, db
         "kwhConsumedAc": 1.25,
         "voltage": 230.1,
         "charging": True,
+        "stale": False,
     }
 
 

@@ -15,6 +15,7 @@ from gateway_harness import eventually
 from http_support import TEN, meter, vehicle, write
 from joulegate_cli.local.ports import free_port
 from joulegate_cli.local.postgres import LocalPostgres
+from joulegate_cli.replaying import replayer_of
 from joulegate_core.clock import utc_now
 from joulegate_core.errors import PortTakenError, SchemaMismatchError
 from joulegate_core.settings import load_settings
@@ -38,7 +39,9 @@ async def sidecar(
     """A client of a running sidecar."""
     port = free_port()
     stop = asyncio.Event()
-    running = asyncio.create_task(run_http(load_settings(environ(port, url, **more)), stop, clock=lambda: now))
+    settings = load_settings(environ(port, url, **more))
+    replayer = replayer_of(settings, lambda: now)
+    running = asyncio.create_task(run_http(settings, stop, clock=lambda: now, replayer=replayer))
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         await eventually(lambda: answers(client, running))
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -93,3 +94,15 @@ async def test_a_question_that_cannot_be_answered_before_the_end_is_told_so(
     assert answer.startswith("HTTP/1.1 503")
     assert '"code":"stopping"' in answer
     assert "retry-after: 5" in answer.lower()
+
+
+async def test_streams_end_at_once_and_properly(process: Process, send: Send) -> None:
+    """A stop waits three seconds for open requests, and a stream has no end of its own."""
+    streams = [await send(b"GET /v1/stream HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(20)]
+    for one in streams:
+        await one.readuntil(b"event: hello")
+    started = time.monotonic()
+    await end(process)
+    assert time.monotonic() - started < 2.5
+    for one in streams:
+        assert (await one.read()).endswith(b"\r\n0\r\n\r\n")

@@ -10,19 +10,24 @@ from gateway_harness import Gateway
 from process_harness import Launch, launching, until_status
 
 
-async def events_after(gateway: Gateway, launch: Launch, *, away: float = 0.0) -> list[str]:
-    """Starts and stops a gateway twice, the second time after `away` seconds; returns the names of the second one's events."""
+async def told_after(gateway: Gateway, launch: Launch, *, expiry: int, away: float) -> tuple[int, float]:
+    """Starts and stops a gateway twice, the second time after `away` seconds; returns how often the second one says `session_lost`
+    in its log and in its metrics.
+    """
     for pause in (0.0, away):
         await asyncio.sleep(pause)
-        process = await launch(session_expiry_seconds=1)
+        process = await launch(session_expiry_seconds=expiry)
         await until_status(gateway, "/readyz", process)
+        counted = (await gateway.metrics())["joulegate_sessions_lost_total"]
         process.send(15)
         await process.end()
-    return [event["event"] for event in process.events()]
+    return [event["event"] for event in process.events()].count("session_lost"), counted
 
 
-@pytest.mark.parametrize(("away", "expected"), [(0.0, 0), (3.5, 1)], ids=["kept", "expired"])
-async def test_a_session_that_expired_is_told(gateway: Gateway, tmp_path: Path, away: float, expected: int) -> None:
+@pytest.mark.parametrize(("expiry", "away", "expected"), [(60, 0.0, 0), (1, 3.5, 1)], ids=["kept", "expired"])
+async def test_a_session_that_expired_is_told(
+    gateway: Gateway, tmp_path: Path, expiry: int, away: float, expected: int
+) -> None:
     require_mosquitto(gateway.broker)
     async with launching(gateway, tmp_path) as launch:
-        assert (await events_after(gateway, launch, away=away)).count("session_lost") == expected
+        assert await told_after(gateway, launch, expiry=expiry, away=away) == (expected, expected)

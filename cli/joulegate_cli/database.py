@@ -1,4 +1,4 @@
-"""A connection for a command that changes what people declare."""
+"""A connection for a command that changes what people declare, or moves history."""
 
 import os
 from collections.abc import AsyncIterator
@@ -14,13 +14,29 @@ async def declarer() -> AsyncIterator[asyncpg.Connection]:
     Raises:
         SettingsError, DatabaseUnavailableError, SchemaMismatchError: said to the user in one line.
     """
+    from joulegate_db.declarations import DECLARER_SETTINGS
+
+    async with _session(DECLARER_SETTINGS) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def archiver() -> AsyncIterator[asyncpg.Connection]:
+    """The same, for reading days of history from beginning to end, and taking them out."""
+    from joulegate_db.archive import ARCHIVER_SETTINGS
+
+    async with _session(ARCHIVER_SETTINGS) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def _session(session: dict[str, str]) -> AsyncIterator[asyncpg.Connection]:
     from joulegate_core.settings import load_settings
     from joulegate_db.connect import connect, unavailable
-    from joulegate_db.declarations import DECLARER_SETTINGS
     from joulegate_db.failures import DATABASE_ERRORS, is_permanent
     from joulegate_db.migrate import require_schema
 
-    connection = await connect(load_settings(os.environ).database_url, DECLARER_SETTINGS)
+    connection = await connect(load_settings(os.environ).database_url, session)
     try:
         await require_schema(connection)
         yield connection

@@ -5,10 +5,13 @@ from typing import NoReturn
 
 import typer
 
+from joulegate_cli.archive.command import app as archive_app
 from joulegate_cli.bench.command import app as bench_app
 from joulegate_cli.devices import app as devices_app
+from joulegate_cli.doctor.command import doctor
 from joulegate_cli.links import app as links_app
 from joulegate_cli.migrate import migrate
+from joulegate_cli.quarantine import app as quarantine_app
 from joulegate_cli.rollup import app as rollup_app
 from joulegate_cli.services import gateway, http
 from joulegate_cli.simulate import simulate
@@ -23,9 +26,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (up, gateway, http, simulate, migrate):
+for command in (up, gateway, http, simulate, migrate, doctor):
     app.command()(command)
-for name, group in (("links", links_app), ("devices", devices_app), ("rollup", rollup_app), ("bench", bench_app)):
+for name, group in (
+    ("links", links_app),
+    ("devices", devices_app),
+    ("quarantine", quarantine_app),
+    ("rollup", rollup_app),
+    ("archive", archive_app),
+    ("bench", bench_app),
+):
     app.add_typer(group, name=name)
 
 SERVICES = {"gateway": gateway, "http": http}

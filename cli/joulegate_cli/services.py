@@ -25,6 +25,7 @@ def gateway(*, leave: Annotated[bool, typer.Option("--leave", help=LEAVE_HELP)] 
 
 def http() -> None:
     """Answers the HTTP routes from the database."""
+    from joulegate_cli.replaying import replayer_of
     from joulegate_cli.running import run_service
     from joulegate_core.logs import configure_logging
     from joulegate_core.settings import load_settings
@@ -32,4 +33,4 @@ def http() -> None:
 
     settings = load_settings(os.environ)
     configure_logging(settings.log, component="http")
-    run_service(partial(run_http, settings))
+    run_service(partial(run_http, settings, replayer=replayer_of(settings)))

@@ -21,8 +21,8 @@ REQUEST_SECONDS = 10.0
 TAKE_SECONDS = 20.0
 """How long a client may leave the rest of an answer untaken, when that is more than what the buffers hold."""
 
-MOST_CONNECTIONS = 500
-"""Half of the open files that a process may usually have (1,024); idle connections are cheap."""
+MOST_CONNECTIONS = 800
+"""Most of the open files that a process may usually have (1,024); idle connections are cheap, and streams (at most 500) leave room."""
 
 Refusal = Callable[[HTTPStatus], Response]
 """The response to what is not a request: 400, 414, 431, 501 or 505."""

@@ -42,6 +42,12 @@ class Sums(msgspec.Struct, frozen=True):
         ratio = self.dc / self.ac if self.dc is not None and self.ac else None
         return ratio if ratio is not None and isfinite(ratio) else None
 
+    @property
+    def is_paired(self) -> bool:
+        """Whether both streams are covered, when the sums are of one bucket."""
+        fewer, more = sorted((self.vehicle_readings, self.meter_readings))
+        return more > 0 and fewer / more >= PAIRED_FROM
+
 
 def attribute(evidence: Evidence) -> list[Part]:
     """The vehicle's part of every meter cell: all of a linked meter's; of a pool's, in proportion to the DC that each
@@ -93,10 +99,5 @@ def sums_of_paired_buckets(own: Iterable[Cell], parts: Iterable[Part]) -> Sums:
         cells.setdefault(cell.bucket, ([], []))[0].append(cell)
     for part in parts:
         cells.setdefault(part.cell.bucket, ([], []))[1].append(part)
-    paired = [both for both in cells.values() if _is_paired(sums(*both))]
+    paired = [both for both in cells.values() if sums(*both).is_paired]
     return sums([cell for one, _ in paired for cell in one], [part for _, two in paired for part in two])
-
-
-def _is_paired(bucket: Sums) -> bool:
-    fewer, more = sorted((bucket.vehicle_readings, bucket.meter_readings))
-    return more > 0 and fewer / more >= PAIRED_FROM

@@ -35,6 +35,12 @@ READER_SETTINGS = {
     "TimeZone": "UTC",
 }
 
+PLAIN_READER_SETTINGS = READER_SETTINGS | {
+    # planning would take longer than the statement runs; which partitions it reads it decides when it begins
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",  # the plan may be older than what is in the tables of marks
+}
+
 ROLLER_SETTINGS = {
     "application_name": "joulegate-roller",
     "lock_timeout": "30s",
@@ -71,6 +77,7 @@ async def open_pool(
         timeout=CONNECT_TIMEOUT_SECONDS,
         command_timeout=command_timeout,
         server_settings=settings,
+        reset=_is_clean,
     )
     await pool
     try:
@@ -81,6 +88,11 @@ async def open_pool(
                 await pool.close()
         except TimeoutError:
             pool.terminate()
+
+
+async def _is_clean(_: asyncpg.pool.PoolConnectionProxy) -> None:
+    """Instead of asyncpg's DISCARD of what a session may have set, a statement and a wait after each question. Ours set nothing, and
+    asyncpg has rolled back what was not ended."""
 
 
 def unavailable(error: BaseException) -> DatabaseUnavailableError:

@@ -1,5 +1,6 @@
-"""The newest measured state of one device."""
+"""The newest measured state of devices: of one, and what is the same for many."""
 
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ STALE_AFTER = timedelta(seconds=STALE_AFTER_INTERVALS * READING_INTERVAL_SECONDS
 
 
 class MeterState(msgspec.Struct, frozen=True):
-    """A meter's newest reading: `kwh_consumed_ac` as published, `voltage` in V, times in UTC."""
+    """A meter's newest reading: `kwh_consumed_ac` as published, `voltage` in V, times in UTC. `stale`: it is over five intervals old."""
 
     meter_id: str
     charge_point: str
@@ -25,10 +26,19 @@ class MeterState(msgspec.Struct, frozen=True):
     kwh_consumed_ac: float
     voltage: float
     charging: bool
+    stale: bool
+
+    @property
+    def device(self) -> str:
+        """The id."""
+        return self.meter_id
 
 
 class VehicleState(msgspec.Struct, frozen=True):
-    """A vehicle's newest reading: `soc` in %, `kwh_delivered_dc` as published, `battery_temp` in degrees Celsius, times in UTC."""
+    """A vehicle's newest reading: `soc` in %, `kwh_delivered_dc` as published, `battery_temp` in degrees Celsius, times in UTC.
+
+    `stale`: it is over five intervals old.
+    """
 
     vehicle_id: str
     charge_point: str
@@ -38,30 +48,54 @@ class VehicleState(msgspec.Struct, frozen=True):
     kwh_delivered_dc: float
     battery_temp: float
     charging: bool
+    stale: bool
+
+    @property
+    def device(self) -> str:
+        """The id."""
+        return self.vehicle_id
 
 
-StateT = TypeVar("StateT", MeterState, VehicleState)
+StateT = TypeVar("StateT", bound=MeterState | VehicleState)
 
 
 async def meter_state(connection: asyncpg.Connection, device: str, now: datetime) -> MeterState | None:
     """The meter's state at `now`, None for one that never reported. `connection` must be in one snapshot."""
     row = await connection.fetchrow(query("live_meter"), device, now - STALE_AFTER)
-    return await _with_register(connection, Stream.METER, device, MeterState(**row), now) if row else None
+    return (await with_registers(connection, Stream.METER, [MeterState(**row)], [device]))[0] if row else None
 
 
 async def vehicle_state(connection: asyncpg.Connection, device: str, now: datetime) -> VehicleState | None:
     """The vehicle's state at `now`, None for one that never reported. `connection` must be in one snapshot."""
     row = await connection.fetchrow(query("live_vehicle"), device, now - STALE_AFTER)
-    return await _with_register(connection, Stream.VEHICLE, device, VehicleState(**row), now) if row else None
+    return (await with_registers(connection, Stream.VEHICLE, [VehicleState(**row)], [device]))[0] if row else None
 
 
-async def _with_register(
-    connection: asyncpg.Connection, stream: Stream, device: str, state: StateT, now: datetime
-) -> StateT:
-    """A register's newest reading says that it charges when its difference to the last accepted one is above zero."""
-    register = (await view_devices(connection, stream, [device]))[device].register
-    if register is None or state.timestamp < now - STALE_AFTER:
-        return state
-    newest = RawRange(0, device, Window(state.timestamp, state.timestamp + timedelta(microseconds=1)), register)
-    worths = await register_energies(connection, stream, [newest])
-    return msgspec.structs.replace(state, charging=any(worth["kwh"] > 0 for worth in worths.values()))
+async def with_registers(
+    connection: asyncpg.Connection, stream: Stream, states: Sequence[StateT], maybe: Collection[str]
+) -> list[StateT]:
+    """`states` with `charging` as registers have it: the newest reading's difference to the last accepted one is above zero.
+
+    Args:
+        connection: in the snapshot that the states are from.
+        maybe: the devices that may be registers.
+    """
+    places = {state.device: place for place, state in enumerate(states) if not state.stale}
+    views = await view_devices(connection, stream, [device for device in maybe if device in places])
+    ranges = [
+        RawRange(place, device, _only(states[place].timestamp), register)
+        for device, place in places.items()
+        if device in views and (register := views[device].register) is not None
+    ]
+    if not ranges:
+        return list(states)
+    worths = await register_energies(connection, stream, ranges)
+    charging = {place for (place, *_), worth in worths.items() if worth["kwh"] > 0}
+    changed = list(states)
+    for one in ranges:
+        changed[one.stay] = msgspec.structs.replace(states[one.stay], charging=one.stay in charging)
+    return changed
+
+
+def _only(moment: datetime) -> Window:
+    return Window(moment, moment + timedelta(microseconds=1))

@@ -28,6 +28,29 @@ Overflow = Counter[tuple[Stream, str]]
 """Messages that were counted and not kept, by stream and reason."""
 
 
+class Quarantined(msgspec.Struct, frozen=True):
+    """A row: a message that could not be accepted, and why. `payload`: its beginning."""
+
+    id: int
+    reason: str
+    detail: str
+    topic: str
+    payload: bytes
+    payload_truncated: bool
+    count: int
+    first_seen: datetime
+    last_seen: datetime
+
+
+class ReasonTotal(msgspec.Struct, frozen=True):
+    """What quarantine keeps of a reason: `rows` for `messages`; `overflowed` were only counted."""
+
+    reason: str
+    rows: int
+    messages: int
+    overflowed: int
+
+
 class _Entry(msgspec.Struct):
     """One content, however often it came: `message` as it came first."""
 
@@ -125,3 +148,20 @@ async def _count_overflow(connection: asyncpg.Connection, overflow: Overflow, re
     reasons = sorted(by_reason)
     counts = [by_reason[reason] for reason in reasons]
     await connection.execute(query("quarantine_overflow"), reasons, counts, received_at)
+
+
+SHOWN_BYTES = 8 * 1024
+"""As much of a payload as an answer has: an accepted one has no more."""
+
+
+async def quarantine_page(
+    connection: asyncpg.Connection, reason: str | None, before: int, limit: int
+) -> list[Quarantined]:
+    """At most `limit` rows with ids under `before`, newest first."""
+    rows = await connection.fetch(query("quarantine_page"), reason, before, limit, SHOWN_BYTES)
+    return [Quarantined(**row) for row in rows]
+
+
+async def quarantine_totals(connection: asyncpg.Connection) -> list[ReasonTotal]:
+    """What is kept and what was only counted, by reason."""
+    return [ReasonTotal(**row) for row in await connection.fetch(query("quarantine_totals"))]

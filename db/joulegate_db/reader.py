@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 import asyncpg
 
 from joulegate_db.checked_pool import CheckedPool, open_checked_pool
-from joulegate_db.connect import READER_SETTINGS
+from joulegate_db.connect import PLAIN_READER_SETTINGS, READER_SETTINGS
 from joulegate_db.evidence import gather
 from joulegate_db.live import MeterState, VehicleState, meter_state, vehicle_state
 from joulegate_db.performance import Performance, performance
+from joulegate_db.plain import plain_performance
 from joulegate_db.series import series
 from joulegate_db.windows import Window
 
@@ -24,8 +25,9 @@ ANSWER_SECONDS = 15.0
 class Reader:
     """Reads answers. Made by `open_reader`. Every method raises what `CheckedPool.connection` does."""
 
-    def __init__(self, pool: CheckedPool) -> None:
+    def __init__(self, pool: CheckedPool, plain: CheckedPool) -> None:
         self._pool = pool
+        self._plain = plain
 
     async def check(self, seconds: float = ANSWER_SECONDS) -> None:
         """Returns when the database is reached, within so many seconds, and has the right schema. Cheap: for readiness."""
@@ -33,6 +35,10 @@ class Reader:
 
     async def performance(self, vehicle: str, window: Window) -> Performance | None:
         """The performance answer for [window.start, window.end), None for a vehicle that was never seen nor linked."""
+        async with self._plain.connection() as connection:
+            answer = await plain_performance(connection, vehicle, window)
+        if answer is not None:
+            return answer
         async with self.snapshot() as connection:
             evidence = await gather(connection, vehicle, window)
         return None if evidence is None else performance(vehicle, window, evidence)
@@ -69,7 +75,10 @@ async def open_reader(url: str, *, size: int = POOL_SIZE) -> AsyncIterator[Reade
 
     Args:
         url: PostgreSQL URL.
-        size: the most connections at a time.
+        size: the most connections at a time for plain performance answers, and as many for all else.
     """
-    async with open_checked_pool(url, READER_SETTINGS, size=size, seconds=ANSWER_SECONDS) as pool:
-        yield Reader(pool)
+    async with (
+        open_checked_pool(url, READER_SETTINGS, size=size, seconds=ANSWER_SECONDS) as pool,
+        open_checked_pool(url, PLAIN_READER_SETTINGS, size=size, seconds=ANSWER_SECONDS) as plain,
+    ):
+        yield Reader(pool, plain)

@@ -59,6 +59,11 @@ class Rollups:
         """Becomes the roller, for as long as the connection lasts; False while another one is."""
         return bool(await self._connection.fetchval(query("roll_lock")))
 
+    async def rolled_until(self) -> datetime:
+        """Up to when rollups are computed, whoever rolls; the epoch when none are."""
+        until: datetime = await self._connection.fetchval(query("roll_until"))
+        return until
+
     async def declare_defaults(self) -> bool:
         """Makes the defaults those of the rollups; when they were others everything is to be rolled anew. True then."""
         d = self._defaults

@@ -27,7 +27,7 @@ OPTIMISTIC_FROM = 1000
 CAUTIOUS_BATCHES = 100
 """Where one reading was there already there may be more: so many batches, at least, are written without that hope."""
 
-_CONFLICT = Rejection(
+CONFLICT = Rejection(
     Reason.CONFLICT, "another reading of this device with this timestamp but other content was accepted before"
 )
 
@@ -45,6 +45,30 @@ class StreamTally(msgspec.Struct):
 
 
 Tally = dict[Stream, StreamTally]
+
+
+class Replay(msgspec.Struct, frozen=True):
+    """A row of quarantine, by its id, whose message is a reading by today's rules."""
+
+    id: int
+    message: Message
+
+
+class ReplayTally(msgspec.Struct, frozen=True):
+    """How replayed messages were settled. `conflicts`: ids of those that stay in quarantine; `gone`: ids of no row any more."""
+
+    committed: int
+    duplicate: int
+    conflicts: tuple[int, ...]
+    gone: tuple[int, ...] = ()
+
+
+class _GoneError(Exception):
+    """Rows are not there any more; carries the ids of those that are."""
+
+    def __init__(self, there: frozenset[int]) -> None:
+        super().__init__()
+        self.there = there
 
 
 class Writer:
@@ -107,6 +131,49 @@ class Writer:
         self._cautious_batches = max(0, self._cautious_batches - 1)
         return await self._write(messages, received_at, all_new=False)
 
+    async def fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        """Looks at the database that is written to, between two batches."""
+        return list(await self._connection.fetch(statement, *arguments))
+
+    async def replay(self, batch: Sequence[Replay], received_at: datetime) -> ReplayTally:
+        """Commits the readings of `batch` and takes their rows out of quarantine, in one transaction. Conflicts stay as they are.
+
+        A row that is not there any more, another one having taken it, is not written either.
+
+        Raises:
+            as `write`.
+        """
+        left, gone = list(batch), []
+        while True:
+            try:
+                tally = await self._replay(left, received_at)
+            except _GoneError as error:
+                gone += [one.id for one in left if one.id not in error.there]
+                left = [one for one in left if one.id in error.there]
+            else:
+                return msgspec.structs.replace(tally, gone=tuple(gone))
+
+    async def _replay(self, batch: Sequence[Replay], received_at: datetime) -> ReplayTally:
+        messages = [one.message for one in batch]
+        meters = [m for m in messages if type(m.content) is MeterReading]
+        vehicles = [m for m in messages if type(m.content) is VehicleReading]
+        counts = StreamTally()
+        # in the order of `_write`, quarantine last: neither waits for a gateway in a circle
+        async with self._connection.transaction():
+            await self._connection.execute(query("roll_lock_shared"))
+            refused = await self._append(METER_TABLES, meters, received_at, counts, all_new=False)
+            refused += await self._append(VEHICLE_TABLES, vehicles, received_at, counts, all_new=False)
+            marks = self._presence.unmarked(messages, without=refused)
+            await self._presence.insert(self._connection, marks)
+            staying = {(message.topic, message.payload) for message in refused}
+            conflicts = [one.id for one in batch if (one.message.topic, one.message.payload) in staying]
+            leaving = [one.id for one in batch if (one.message.topic, one.message.payload) not in staying]
+            taken = {row["id"] for row in await self._connection.fetch(query("quarantine_take"), leaving)}
+            if len(taken) < len(leaving):
+                raise _GoneError(frozenset(taken.union(conflicts)))
+        self._presence.remember(marks)
+        return ReplayTally(counts.committed, counts.duplicate, tuple(conflicts))
+
     async def _write(self, messages: Sequence[Message], received_at: datetime, *, all_new: bool) -> Tally:
         tally: Tally = {stream: StreamTally() for stream in Stream}
         refused = [m for m in messages if type(m.content) is Rejection]
@@ -149,4 +216,4 @@ class Writer:
 
 
 def _as_conflict(message: Message) -> Message:
-    return msgspec.structs.replace(message, content=_CONFLICT)
+    return msgspec.structs.replace(message, content=CONFLICT)

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import aiomqtt
 import structlog
+from prometheus_client import Counter
 
 from joulegate_core.errors import JoulegateError
 from joulegate_core.settings import Settings
@@ -59,9 +60,10 @@ class Staying:
     stays = True
     twin_advice = "give each gateway a JOULEGATE_CLIENT_ID of its own"
 
-    def __init__(self, settings: Settings, watch: BrokerWatch) -> None:
+    def __init__(self, settings: Settings, watch: BrokerWatch, sessions_lost: Counter) -> None:
         self._forms = Forms(settings)
         self._watch = watch
+        self._sessions_lost = sessions_lost
         # with `new-session` it is the built-in broker, which closes the connection of who asks for a $ topic
         self._has_counts = settings.subscribe == "always"
 
@@ -71,7 +73,7 @@ class Staying:
 
     async def begin(self, connection: Connection) -> None:
         """Joins the streams."""
-        await self._forms.join(connection)
+        await self._forms.join(connection, self._sessions_lost)
         if self._has_counts:
             await self._watch.follow(connection)
 

@@ -11,6 +11,7 @@ import aiomqtt
 import mqtt5
 import structlog
 from aiomqtt import QoS, RetainHandling
+from prometheus_client import Counter
 
 from joulegate_core.errors import BrokerUnavailableError, DatabaseUnavailableError, JoulegateError
 from joulegate_core.settings import Settings
@@ -61,8 +62,10 @@ class Forms:
             await self._record.note(self._wanted)
             self._noted.add(self._wanted)
 
-    async def join(self, connection: Connection) -> None:
+    async def join(self, connection: Connection, sessions_lost: Counter) -> None:
         """SUBSCRIBEs to the wanted form, then UNSUBSCRIBEs the others: an overlap makes duplicates, a gap would lose readings.
+
+        A session that should be there and is not is counted in `sessions_lost`.
 
         Raises:
             BrokerUnavailableError: the broker refuses the subscription.
@@ -71,6 +74,7 @@ class Forms:
         if self._joined and connection.session_present and not self._always:
             return
         if self._expects_session and not connection.session_present:
+            sessions_lost.inc()
             log.error(
                 "session_lost", reason="it expired or was deleted at the broker: what was published meanwhile is lost"
             )

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from joulegate_core.process_metrics import add_process_metrics
 from joulegate_core.reasons import Reason
 from joulegate_core.telemetry import Stream
 from joulegate_db.writer import Tally
@@ -88,6 +89,11 @@ class Metrics:
         self.reconnects = Counter(
             "joulegate_reconnects", "Connections to the broker that ended", registry=self.registry
         )
+        self.sessions_lost = Counter(
+            "joulegate_sessions_lost",
+            "Sessions that the broker no longer had when we came back",
+            registry=self.registry,
+        )
         self.broker_dropped = Gauge(
             "joulegate_broker_dropped_messages",
             "Messages that the broker dropped since its start, over all clients, by its own count (mosquitto)",
@@ -96,3 +102,9 @@ class Metrics:
         self.database_failures = Counter(
             "joulegate_database_failures", "Batches that were held because the database failed", registry=self.registry
         )
+        self.rolled_until = Gauge(
+            "joulegate_rolled_until_timestamp_seconds",
+            "Up to when rollups are computed, as Unix time; 0 until it is known",
+            registry=self.registry,
+        )
+        add_process_metrics(self.registry)

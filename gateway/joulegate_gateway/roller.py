@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import structlog
+from prometheus_client import Gauge
 
 from joulegate_core.clock import Clock
 from joulegate_core.errors import DatabaseUnavailableError
@@ -29,27 +30,33 @@ def energy_defaults(settings: Settings) -> EnergyDefaults:
     )
 
 
-async def run_roller(settings: Settings, clock: Clock) -> None:
-    """Rolls for ever. When the database fails the round is given up, which loses nothing, and begun again."""
+async def run_roller(settings: Settings, clock: Clock, rolled_until: Gauge) -> None:
+    """Rolls for ever. When the database fails the round is given up, which loses nothing, and begun again.
+
+    Args:
+        rolled_until: told how far rollups are, also while another gateway rolls; stands still while nobody can roll.
+    """
     while True:
         try:
-            await _roll_on_one_connection(settings, clock)
+            await _roll_on_one_connection(settings, clock, rolled_until)
         except (*DATABASE_ERRORS, DatabaseUnavailableError) as error:
             log.warning("roll_interrupted", error=describe(error))
         await asyncio.sleep(ROUND_SECONDS)
 
 
-async def _roll_on_one_connection(settings: Settings, clock: Clock) -> None:
+async def _roll_on_one_connection(settings: Settings, clock: Clock, rolled_until: Gauge) -> None:
     connection = await connect(settings.database_url, ROLLER_SETTINGS)
     try:
         rollups = Rollups(connection, energy_defaults(settings))
-        while not await rollups.lock():  # noqa: ASYNC110 - another gateway rolls; when it goes, its lock goes
+        while not await rollups.lock():  # another gateway rolls; when it goes, its lock goes
+            rolled_until.set((await rollups.rolled_until()).timestamp())
             await asyncio.sleep(ROUND_SECONDS)
         if await rollups.declare_defaults():
             log.warning("rollups_begin_anew", reason="the energy settings changed")
         watch = Watch(connection, settings, clock)
         while True:
             await _round(rollups, watch, clock)
+            rolled_until.set((await rollups.rolled_until()).timestamp())
             await asyncio.sleep(ROUND_SECONDS)
     finally:
         connection.terminate()

@@ -21,6 +21,7 @@ from joulegate_gateway.inbox import Inbox
 from joulegate_gateway.ledger import Metrics
 from joulegate_gateway.operations import operations_app
 from joulegate_gateway.pipeline import Pipeline
+from joulegate_gateway.pulse import Pulse
 from joulegate_gateway.roller import run_roller
 from joulegate_gateway.subscriber import Subscriber
 
@@ -68,6 +69,7 @@ async def run_gateway(settings: Settings, stop: asyncio.Event, *, clock: Clock =
         clock=clock,
         leave=leave,
     )
+    pulse = Pulse(settings, metrics, clock())
     async with AsyncExitStack() as stack:
         if settings.metrics_port:
             app = operations_app(metrics, database, subscriber)
@@ -76,9 +78,13 @@ async def run_gateway(settings: Settings, stop: asyncio.Event, *, clock: Clock =
             )
         stack.callback(database.close)
         if await _wait_for_database(database, stop):
-            upkeep = () if leave else (database.keep_partitions(), run_roller(settings, clock))
+            upkeep: tuple[Coroutine[Any, Any, None], ...] = ()
+            if not leave:
+                upkeep = database.keep_partitions(), run_roller(settings, clock, metrics.rolled_until), pulse.run()
             await _run_parts(subscriber, pipeline, database, stop, upkeep)
     log.info("gateway_stopped", pending=metrics.ledger.pending)
+    if subscriber.left:
+        await pulse.end()
     if leave and not subscriber.left:
         raise NotLeftError("stopped before the session was drained: run `joulegate gateway --leave` again to finish")
 

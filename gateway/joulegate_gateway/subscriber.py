@@ -70,7 +70,9 @@ class Subscriber:
         self._metrics = metrics
         self._watch = BrokerWatch(metrics.broker_dropped)
         self._clock = clock
-        self._errand: Errand = Leaving(settings, metrics.ledger) if leave else Staying(settings, self._watch)
+        self._errand: Errand = (
+            Leaving(settings, metrics.ledger) if leave else Staying(settings, self._watch, metrics.sessions_lost)
+        )
         self._now = clock()
         self._looked_at_clock = time.monotonic()
 

@@ -38,6 +38,11 @@ class Code(StrEnum):
     VEHICLE_NOT_FOUND = "vehicle_not_found", HTTPStatus.NOT_FOUND, "No reading of this vehicle was accepted yet."
     METER_NOT_FOUND = "meter_not_found", HTTPStatus.NOT_FOUND, "No reading of this meter was accepted yet."
     LINK_NOT_FOUND = "link_not_found", HTTPStatus.NOT_FOUND, "There is no link with this id."
+    QUARANTINE_NOT_FOUND = (
+        "quarantine_not_found",
+        HTTPStatus.NOT_FOUND,
+        "Quarantine has no message with this id.",
+    )
     METHOD_NOT_ALLOWED = "method_not_allowed", HTTPStatus.METHOD_NOT_ALLOWED, "`Allow` has the methods that there are."
     BODY_TOO_SLOW = "body_too_slow", HTTPStatus.REQUEST_TIMEOUT, "The body did not come in time; the connection ends."
     LINK_CONFLICT = "link_conflict", HTTPStatus.CONFLICT, "The meter has another vehicle for some of the time."
@@ -73,5 +78,10 @@ class Code(StrEnum):
         "schema_mismatch",
         HTTPStatus.SERVICE_UNAVAILABLE,
         "The service and the database's schema do not fit each other.",
+    )
+    STREAM_FULL = (
+        "stream_full",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The stream has as many clients as it can have.",
     )
     STOPPING = "stopping", HTTPStatus.SERVICE_UNAVAILABLE, "The service is stopping; another one may answer."

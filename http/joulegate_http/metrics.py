@@ -1,6 +1,8 @@
 """What the sidecar counts of itself, in a registry of its own."""
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from joulegate_core.process_metrics import add_process_metrics
 
 UNMATCHED = "unmatched"
 """The route label of requests that no route takes: a path is the client's to choose and must not become a label."""
@@ -20,6 +22,14 @@ class Metrics:
             labelnames=("route",),
             registry=self.registry,
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+        )
+        add_process_metrics(self.registry)
+
+        self.stream_clients = Gauge(
+            "joulegate_http_stream_clients", "Clients of the stream at the moment", registry=self.registry
+        )
+        self.stream_dropped = Counter(
+            "joulegate_http_stream_dropped", "Clients of the stream that were too slow", registry=self.registry
         )
 
     def observe(self, route: str | None, status: int, seconds: float) -> None:

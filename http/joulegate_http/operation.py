@@ -40,7 +40,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     when it is something else. `codes`: the problems that follow neither from the parameters nor from the body.
     """
 
-    method: Literal["GET", "PUT", "DELETE"]
+    method: Literal["GET", "PUT", "POST", "DELETE"]
     path: str
     handler: Handler
     tag: Literal["analytics", "state", "links", "operations"]

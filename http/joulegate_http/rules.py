@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from joulegate_core.reasons import Reason
 from joulegate_core.telemetry import is_valid_id
 from joulegate_http.codes import Code
 from joulegate_http.problems import ProblemError
@@ -23,6 +24,8 @@ LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 EXAMPLE = "2026-05-01T00:00:00Z"
 ROW_ID = "[0-9]{1,18}"
 """What the database can hold as an id."""
+
+STREAM_KINDS = ("vehicles", "meters", "fleet", "alerts", "gateways")
 
 _DIGITS = re.compile(r"[0-9]{1,19}\Z")
 _ROW_ID = re.compile(ROW_ID + r"\Z")
@@ -95,6 +98,17 @@ def cursor(name: str, text: str) -> str:
     return text
 
 
+def device_cursor(name: str, text: str) -> str:
+    """The device's id that a page ends with.
+
+    Raises:
+        ProblemError: `bad_id`.
+    """
+    if not is_valid_id(text):
+        raise ProblemError(Code.BAD_ID, f"{name} must be the nextCursor of the page before.")
+    return text
+
+
 def link_id(_: str, text: str) -> int:
     """The link's number. What cannot be one is not a mistake of its own: there is no such link.
 
@@ -103,6 +117,17 @@ def link_id(_: str, text: str) -> int:
     """
     if not _ROW_ID.match(text):
         raise no_such_link()
+    return int(text)
+
+
+def quarantine_id(_: str, text: str) -> int:
+    """The message's number. What cannot be one is not a mistake of its own: there is no such message.
+
+    Raises:
+        ProblemError: `quarantine_not_found`.
+    """
+    if not _ROW_ID.match(text):
+        raise ProblemError(Code.QUARANTINE_NOT_FOUND, "Quarantine has no message with this id.")
     return int(text)
 
 
@@ -133,6 +158,18 @@ def choice(values: Collection[str]) -> Rule:
     return Rule(read, (Code.BAD_CHOICE,))
 
 
+def stream_kinds(name: str, text: str) -> str:
+    """Kinds of events, each once, joined by commas.
+
+    Raises:
+        ProblemError: `bad_choice`.
+    """
+    kinds = text.split(",")
+    if len(set(kinds)) < len(kinds) or not set(kinds) <= set(STREAM_KINDS):
+        raise ProblemError(Code.BAD_CHOICE, f"{name} must be some of {', '.join(STREAM_KINDS)}, joined by commas.")
+    return text
+
+
 _BY_ID_RULE = Meta(extra={"rule": Rule(device_id, (Code.BAD_ID,))})
 
 DeviceParameter = Annotated[Id, _BY_ID_RULE]
@@ -155,6 +192,22 @@ CursorParameter = Annotated[
         extra={"rule": Rule(cursor, (Code.BAD_NUMBER,))},
     ),
 ]
+DeviceCursorParameter = Annotated[
+    Id,
+    Meta(
+        description="`nextCursor` of the page before; without it the first page.",
+        extra={"rule": Rule(device_cursor, (Code.BAD_ID,))},
+    ),
+]
+KindsParameter = Annotated[
+    str,
+    Meta(
+        description=f"Which events, each once, joined by commas: {', '.join(STREAM_KINDS)}. `meters` is off by default.",
+        examples=["vehicles,alerts"],
+        extra_json_schema={"pattern": f"^({'|'.join(STREAM_KINDS)})(,({'|'.join(STREAM_KINDS)}))*$"},
+        extra={"rule": Rule(stream_kinds, (Code.BAD_CHOICE,))},
+    ),
+]
 LinkParameter = Annotated[
     int,
     Meta(
@@ -162,5 +215,22 @@ LinkParameter = Annotated[
         ge=0,
         le=10**18 - 1,
         extra={"rule": Rule(link_id, (Code.LINK_NOT_FOUND,))},
+    ),
+]
+QuarantineParameter = Annotated[
+    int,
+    Meta(
+        description="The message's `id`.",
+        ge=0,
+        le=10**18 - 1,
+        extra={"rule": Rule(quarantine_id, (Code.QUARANTINE_NOT_FOUND,))},
+    ),
+]
+ReasonParameter = Annotated[
+    str,
+    Meta(
+        description="Those with this reason only.",
+        extra_json_schema={"enum": [str(one) for one in Reason]},
+        extra={"rule": choice([str(one) for one in Reason])},
     ),
 ]

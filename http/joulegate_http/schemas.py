@@ -119,7 +119,10 @@ class Series(Wire, frozen=True):
 
 
 class Vehicle(Wire, frozen=True):
-    """A vehicle's newest measured reading under the message's field names. `charging`: with energy, and at most 5 minutes old."""
+    """A vehicle's newest measured reading under the message's field names.
+
+    `charging`: with energy, and at most 5 minutes old. `stale`: older than that.
+    """
 
     vehicle_id: VehicleId
     charge_point: ChargePoint
@@ -129,10 +132,30 @@ class Vehicle(Wire, frozen=True):
     kwh_delivered_dc: Kwh
     battery_temp: Celsius
     charging: bool
+    stale: bool
+
+
+class ListedVehicle(Vehicle, frozen=True):
+    """The same, and the vehicle's last 24 hours of summed quarters; `unknown`, `none` and 0 where there are none."""
+
+    efficiency_ratio: Ratio | None
+    status: Status
+    pairing: Pairing
+    coverage: Share
+
+
+class Vehicles(Wire, frozen=True):
+    """A page of vehicles, in the order of their ids."""
+
+    vehicles: tuple[ListedVehicle, ...]
+    next_cursor: NextCursor | None
 
 
 class Meter(Wire, frozen=True):
-    """A meter's newest measured reading under the message's field names. `charging`: with energy, and at most 5 minutes old."""
+    """A meter's newest measured reading under the message's field names.
+
+    `charging`: with energy, and at most 5 minutes old. `stale`: older than that.
+    """
 
     meter_id: MeterId
     charge_point: ChargePoint
@@ -141,6 +164,14 @@ class Meter(Wire, frozen=True):
     kwh_consumed_ac: Kwh
     voltage: Volts
     charging: bool
+    stale: bool
+
+
+class Meters(Wire, frozen=True):
+    """A page of meters, in the order of their ids."""
+
+    meters: tuple[Meter, ...]
+    next_cursor: NextCursor | None
 
 
 class Link(Wire, frozen=True):
@@ -281,6 +312,102 @@ class Alerts(Wire, frozen=True):
 
     alerts: tuple[Alert, ...]
     next_cursor: NextCursor | None
+
+
+class QuarantinedItem(Wire, frozen=True):
+    """A message that could not be accepted, and why. `payload` is text: what is not UTF-8 is replaced, beyond 8 KiB it is cut.
+
+    `count`: how often it came.
+    """
+
+    id: int
+    reason: str
+    detail: Sentence
+    topic: str
+    payload: str
+    payload_truncated: bool
+    count: int
+    first_seen: datetime
+    last_seen: datetime
+
+
+class QuarantineTotal(Wire, frozen=True):
+    """What is kept of a reason: `rows` for `messages`. `overflowed`: messages that were only counted, beyond the cap."""
+
+    reason: str
+    rows: int
+    messages: int
+    overflowed: int
+
+
+class Quarantine(Wire, frozen=True):
+    """A page of quarantine, newest first, and the totals of all reasons."""
+
+    items: tuple[QuarantinedItem, ...]
+    next_cursor: NextCursor | None
+    totals: tuple[QuarantineTotal, ...]
+
+
+class Replayed(Wire, frozen=True):
+    """What became of a message that was tried again. `reason` and `detail` say why it stays in quarantine; null when it has left."""
+
+    outcome: Literal["committed", "duplicate", "quarantined"]
+    reason: str | None
+    detail: Sentence | None
+
+
+class Hello(Wire, frozen=True):
+    """The stream's first event. `resumed`: what was missed since Last-Event-ID follows."""
+
+    time: datetime
+    resumed: bool
+
+
+class VehiclesChanged(Wire, frozen=True):
+    """Vehicles whose newest measured reading is another one than before."""
+
+    vehicles: tuple[Vehicle, ...]
+
+
+class MetersChanged(Wire, frozen=True):
+    """Meters whose newest measured reading is another one than before."""
+
+    meters: tuple[Meter, ...]
+
+
+class AlertsChanged(Wire, frozen=True):
+    """Alerts that were opened, and alerts that were closed."""
+
+    opened: tuple[Alert, ...]
+    closed: tuple[Alert, ...]
+
+
+class Gateway(Wire, frozen=True):
+    """What a gateway said of itself last, at `beatAt`; `alive`: at most 15 s ago.
+
+    `gateway` is a stable name that does not tell the client id. Counts are messages since `startedAt`; `ratePerSecond` is of those that
+    were settled between the last two beats; `lagSeconds` is from arrival to commit, for the oldest message of the last batch.
+    """
+
+    gateway: str
+    host: str
+    version: str
+    started_at: datetime
+    beat_at: datetime
+    alive: bool
+    received: int
+    committed: int
+    duplicate: int
+    quarantined: int
+    pending: int
+    rate_per_second: float
+    lag_seconds: float
+
+
+class Gateways(Wire, frozen=True):
+    """All gateways that have not left."""
+
+    gateways: tuple[Gateway, ...]
 
 
 class Health(Wire, frozen=True):

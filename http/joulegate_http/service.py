@@ -11,17 +11,24 @@ from joulegate_core.errors import DatabaseUnavailableError
 from joulegate_core.settings import Settings
 from joulegate_db.link_store import open_link_store
 from joulegate_db.reader import Reader, open_reader
+from joulegate_db.replay import Replayer
 from joulegate_http.app import create_app
 from joulegate_http.metrics import Metrics
 from joulegate_http.problems import refusal
+from joulegate_http.stream_hub import Hub
 
 log = structlog.get_logger()
 
 
-async def run_http(settings: Settings, stop: asyncio.Event, *, clock: Clock = utc_now) -> None:
+async def run_http(
+    settings: Settings, stop: asyncio.Event, *, clock: Clock = utc_now, replayer: Replayer | None = None
+) -> None:
     """Answers HTTP until `stop` is set, then finishes open requests.
 
     While the database is out of reach it answers 503, and goes on by itself when the database is back.
+
+    Args:
+        replayer: without it messages in quarantine can be looked at only.
 
     Raises:
         SchemaMismatchError: the database's schema is not this version's.
@@ -31,11 +38,18 @@ async def run_http(settings: Settings, stop: asyncio.Event, *, clock: Clock = ut
         open_reader(settings.read_database_url or settings.database_url) as reader,
         open_link_store(settings.database_url) as links,
     ):
-        app = create_app(reader, clock, Metrics(), links)
-        async with serve(app, settings.http_host, settings.http_port, "JOULEGATE_HTTP_PORT", refusal=refusal):
+        metrics = Metrics()
+        hub = Hub(reader, settings.database_url, clock, metrics)
+        app = create_app(reader, clock, metrics, links, hub=hub, replayer=replayer)
+        async with (
+            serve(app, settings.http_host, settings.http_port, "JOULEGATE_HTTP_PORT", refusal=refusal),
+            hub.serving(),  # ends first: a stop waits for open requests, and streams have no end of their own
+        ):
             log.info("http_started", host=settings.http_host, port=settings.http_port)
             await _check_schema(reader, stop)
             await stop.wait()
+    if replayer is not None:
+        replayer.close()
     log.info("http_stopped")
 
 

@@ -118,6 +118,42 @@ def fleets(draw: st.DrawFn, most: int = 10) -> Fleet:
 
 
 @st.composite
+def plain_fleets(draw: st.DrawFn, most: int = 12) -> Fleet:
+    """A fleet of pairs that mostly keep to themselves: interval energies, no links, each pair at a charge point of its own, from
+    which a device strays now and then. Readings come nearly in order, some late."""
+    own = {"m-1": 0, "v-1": 0, "m-2": 1, "v-2": 1}
+    points: dict[str, list[tuple[str, datetime, float]]] = {}
+    for device, place in own.items():
+        track = draw(calm_tracks(most) if draw(st.booleans()) else tracks(most))
+        strays = (
+            draw(st.sets(st.integers(0, most), max_size=2)) if draw(st.sampled_from([False] * 4 + [True])) else set()
+        )
+        points[device] = [
+            (CHARGE_POINTS[place ^ (number in strays)], ts, kwh) for number, (_, ts, kwh) in enumerate(track)
+        ]
+    late = draw(st.sets(st.integers(0, 4 * most), max_size=4))
+    meters = [MeterPoint(device, *row) for device in METERS for row in points.get(device, [])]
+    vehicles = [
+        VehiclePoint(device, *row, draw(st.integers(-20, 60).map(float)))
+        for device in VEHICLES
+        for row in points.get(device, [])
+    ]
+    return Fleet(
+        meters=[point for _, point in sorted(enumerate(meters), key=lambda one: (one[0] in late, one[1].ts))],
+        vehicles=[point for _, point in sorted(enumerate(vehicles), key=lambda one: (one[0] in late, one[1].ts))],
+        max_kw=MAX_KW,
+    )
+
+
+@st.composite
+def wide_windows(draw: st.DrawFn) -> tuple[datetime, datetime]:
+    """A window with whole buckets in it: from the span's first half hour into its second half."""
+    first, last = draw(st.integers(-60, 30 * 60)), draw(st.integers(50 * 60, SPAN_SECONDS))
+    grid = draw(st.sampled_from([1, 1, 900]))
+    return BASE + timedelta(seconds=first // grid * grid), BASE + timedelta(seconds=last // grid * grid)
+
+
+@st.composite
 def windows(draw: st.DrawFn) -> tuple[datetime, datetime, datetime]:
     """Three moments a <= b <= c: the windows [a, b), [b, c) and [a, c)."""
     a, b, c = sorted(draw(st.tuples(moments, moments, moments)))

@@ -123,6 +123,20 @@ def mixed(
 
 
 @app.command()
+def stream(
+    messages: Annotated[int, typer.Option(min=20_000, help="Size of each backlog.")] = 500_000,
+    devices: Annotated[int, typer.Option(min=2, help="Devices of each backlog.")] = 20_000,
+    clients: Annotated[int, typer.Option(min=1, max=500, help="Clients of the stream.")] = 50,
+    runs: Runs = 1,
+    json: Json = False,
+) -> None:
+    """Ingestion with and without clients that read all of the stream."""
+    from joulegate_cli.bench.streaming import bench_stream
+
+    _run("stream", runs, json, lambda progress: bench_stream(messages, devices, clients, progress))
+
+
+@app.command()
 def check() -> None:
     """Every bench, small, held to limits on ratios: exit code 1 when one is broken. Takes a minute or two."""
     from joulegate_cli.bench.check import check, show_checked, small_runs

@@ -26,8 +26,8 @@ registered as (
     on conflict (device, kind) do nothing
 ),
 marked as (
-    insert into rollup_marks (device, kind, bucket)
-    select distinct device, 'meter', date_bin('15 minutes', ts, timestamptz 'epoch')
+    insert into rollup_marks (device, kind, bucket, charge_point)
+    select distinct device, 'meter', date_bin('15 minutes', ts, timestamptz 'epoch'), charge_point
     from fresh
     where ts < (select closed_until from roll_state)
 )

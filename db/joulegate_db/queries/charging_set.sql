@@ -32,7 +32,7 @@ own as materialized (
     cross join lateral (
         select
             charge_point, case when kwh < 1e-100 then 0 else kwh end as dc, temperatures, readings,
-            resets + glitches + jumps as events
+            resets + glitches + jumps as events, gap, first_ts, last_ts, late
         from vehicle_rollup_15m
         where device = concerned.vehicle and bucket = concerned.bucket
         offset 0
@@ -83,12 +83,12 @@ pooled as materialized (
     cross join lateral (
         select
             sum(case when kwh < 1e-100 then 0 else kwh end) as ac, sum(readings) as readings,
-            sum(resets + glitches + jumps) as events
+            sum(resets + glitches + jumps) as events, sum(late) as late, count(distinct rollup.device) as meters, min(rollup.device) as meter
         from (
             select device from presence where charge_point = place.charge_point and bucket = place.bucket and kind = 'meter' offset 0
         ) as seen
         cross join lateral (
-            select kwh, readings, resets, glitches, jumps
+            select device, kwh, readings, resets, glitches, jumps, late
             from meter_rollup_15m
             where
                 device = seen.device and bucket = place.bucket and charge_point = place.charge_point
@@ -98,6 +98,19 @@ pooled as materialized (
         having count(*) > 0
         offset 0
     ) as meter
+),
+-- rows that tell all of an answer: one charge point, nobody else there, no link, one meter at most
+plain as materialized (
+    select
+        bucket, vehicle, min(charge_point) as charge_point, min(meter) as meter, min(gap) as gap, min(first_ts) as first_ts,
+        max(last_ts) as last_ts, sum(own.late + coalesce(pooled.late, 0)) as late
+    from own
+    join (select bucket, charge_point, count(*) as vehicles from members group by bucket, charge_point) as crowds
+        using (bucket, charge_point)
+    left join pooled using (bucket, charge_point)
+    where not exists (select from linked where (linked.bucket, linked.vehicle) = (own.bucket, own.vehicle))
+    group by bucket, vehicle
+    having count(*) = 1 and max(vehicles) = 1 and coalesce(max(meters), 0) <= 1
 ),
 parts as (
     select bucket, vehicle, ac, readings, events, 3 as pairing from linked
@@ -126,10 +139,12 @@ computed as materialized (
     select
         bucket, vehicle, drawn.ac, received.dc, coalesce(received.temperatures, 0) as temperatures,
         coalesce(received.readings, 0) as vehicle_readings, coalesce(drawn.readings, 0) as meter_readings,
-        coalesce(received.events, 0) + coalesce(drawn.events, 0) as events, drawn.pairing
+        coalesce(received.events, 0) + coalesce(drawn.events, 0) as events, drawn.pairing,
+        plain.gap, plain.first_ts, plain.last_ts, plain.late, plain.charge_point, plain.meter
     from concerned
     left join received using (bucket, vehicle)
     left join drawn using (bucket, vehicle)
+    left join plain using (bucket, vehicle)
     where received.readings > 0 or drawn.readings > 0
 ),
 gone as (
@@ -141,17 +156,23 @@ gone as (
 ),
 stored as (
     insert into charging_15m (
-        bucket, ac, dc, temperatures, vehicle_readings, meter_readings, events, pairing, paired, vehicle
+        bucket, ac, dc, temperatures, vehicle_readings, meter_readings, events, pairing, paired, vehicle,
+        gap, first_ts, last_ts, late, charge_point, meter
     )
     select
         bucket, ac, dc, temperatures, vehicle_readings, meter_readings, events, pairing,
-        5 * least(vehicle_readings, meter_readings) >= 4 * greatest(vehicle_readings, meter_readings), vehicle
+        5 * least(vehicle_readings, meter_readings) >= 4 * greatest(vehicle_readings, meter_readings), vehicle,
+        gap, first_ts, last_ts, late, charge_point, meter
     from computed
     order by vehicle, bucket
     on conflict (vehicle, bucket) do update
-    set (ac, dc, temperatures, vehicle_readings, meter_readings, events, pairing, paired) = (
+    set (
+        ac, dc, temperatures, vehicle_readings, meter_readings, events, pairing, paired,
+        gap, first_ts, last_ts, late, charge_point, meter
+    ) = (
         excluded.ac, excluded.dc, excluded.temperatures, excluded.vehicle_readings, excluded.meter_readings,
-        excluded.events, excluded.pairing, excluded.paired
+        excluded.events, excluded.pairing, excluded.paired,
+        excluded.gap, excluded.first_ts, excluded.last_ts, excluded.late, excluded.charge_point, excluded.meter
     )
 ),
 noted as (

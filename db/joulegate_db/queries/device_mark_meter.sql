@@ -1,6 +1,6 @@
 -- Marks all rolled buckets of the meters $1. Rollups of archived days, older than the first partition of history, stay as they are.
-insert into rollup_marks (device, kind, bucket)
-select distinct device, 'meter', bucket
+insert into rollup_marks (device, kind, bucket, charge_point)
+select distinct device, 'meter', bucket, charge_point
 from meter_rollup_15m
 where
     device = any($1::text[])

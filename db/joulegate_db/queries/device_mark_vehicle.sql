@@ -1,6 +1,6 @@
 -- Marks all rolled buckets of the vehicles $1. Rollups of archived days, older than the first partition of history, stay as they are.
-insert into rollup_marks (device, kind, bucket)
-select distinct device, 'vehicle', bucket
+insert into rollup_marks (device, kind, bucket, charge_point)
+select distinct device, 'vehicle', bucket, charge_point
 from vehicle_rollup_15m
 where
     device = any($1::text[])

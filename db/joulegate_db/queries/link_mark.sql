@@ -1,10 +1,10 @@
 -- Marks the rolled buckets in which a meter's links changed: $1 meters, $2 and $3 from and to when (null: without end). A bucket that the
 -- change begins or ends in is touched. Rollups of archived days, older than the first partition of history, stay as they are.
-insert into rollup_marks (device, kind, bucket)
-select distinct rollup.device, 'meter', rollup.bucket
+insert into rollup_marks (device, kind, bucket, charge_point)
+select distinct rollup.device, 'meter', rollup.bucket, rollup.charge_point
 from unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) as changed (meter, since, until)
 cross join lateral (
-    select device, bucket
+    select device, bucket, charge_point
     from meter_rollup_15m
     where
         device = changed.meter

@@ -1,0 +1,123 @@
+"""What changed in the live tables and among the alerts since a cursor, read once for all who look.
+
+A cursor is the oldest transaction that could still commit when one looked. What is written by it or by a later one has changed since, or
+may have: a row may be given twice, none is missed, in whatever order transactions commit.
+"""
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import asyncpg
+import msgspec
+
+from joulegate_core.telemetry import Stream
+from joulegate_db.alerts import Alert
+from joulegate_db.live import STALE_AFTER, MeterState, StateT, VehicleState, with_registers
+from joulegate_db.reader import Reader
+from joulegate_db.sql import query
+
+RESUMABLE_SECONDS = 3600
+"""Who was away for longer reads the lists anew: there is little that has not changed."""
+
+CLOSED_WITHIN_SECONDS = RESUMABLE_SECONDS + 900.0
+"""For clocks that differ: alerts are closed by the gateway's."""
+
+_CURSOR = re.compile(r"([0-9]{1,19})-([0-9]{1,12})\Z")
+_HALF = 2**31
+_WHOLE = 2**32
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """A place in the order of transactions, and when that was, in seconds since 1970."""
+
+    transaction: int
+    seconds: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Cursor | None":
+        """The cursor that `str` wrote; None for anything else."""
+        found = _CURSOR.match(text)
+        return cls(int(found[1]), int(found[2])) if found else None
+
+    def __str__(self) -> str:
+        return f"{self.transaction}-{self.seconds}"
+
+    def is_before(self, transaction: int) -> bool:
+        """Whether a row's `transaction`, of which 32 bits are known, is this one or a later one."""
+        return (transaction - self.transaction) % _WHOLE < _HALF
+
+
+class Now(msgspec.Struct, frozen=True):
+    """Where one looks from: the `cursor` for the next time, and the `next` transaction."""
+
+    cursor: Cursor
+    next: int
+
+    def reaches(self, since: Cursor) -> bool:
+        """Whether changes since then can be given: it is no future of another database, and not long ago."""
+        return since.transaction <= self.next and 0 <= self.cursor.seconds - since.seconds + 1 <= RESUMABLE_SECONDS
+
+
+ItemT = TypeVar("ItemT", MeterState, VehicleState, Alert)
+
+
+class Change(msgspec.Struct, Generic[ItemT], frozen=True):
+    """What is there now, and the transaction that wrote it (its lower 32 bits)."""
+
+    transaction: int
+    item: ItemT
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """What changed: devices in the order of their ids, alerts in the order of theirs."""
+
+    now: Now
+    vehicles: list[Change[VehicleState]] = []
+    meters: list[Change[MeterState]] = []
+    alerts: list[Change[Alert]] = []
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What is looked for."""
+
+    vehicles: bool
+    meters: bool
+    alerts: bool
+
+
+async def changes(reader: Reader, since: Iterable[Cursor], wanted: Wanted, at: datetime) -> Changes:
+    """What changed since the oldest of `since` that is in reach; nothing when none is, but where one is now.
+
+    Raises:
+        what every method of the reader raises.
+    """
+    async with reader.snapshot() as connection:
+        row = await connection.fetchrow(query("changes_now"))
+        now = Now(Cursor(row["oldest"], row["seconds"]), row["next"])
+        reached = [cursor.transaction for cursor in since if now.reaches(cursor)]
+        if not reached:
+            return Changes(now)
+        oldest = min(reached)
+        return Changes(
+            now,
+            vehicles=await _live(connection, Stream.VEHICLE, VehicleState, oldest, at) if wanted.vehicles else [],
+            meters=await _live(connection, Stream.METER, MeterState, oldest, at) if wanted.meters else [],
+            alerts=await _alerts(connection, oldest) if wanted.alerts else [],
+        )
+
+
+async def _live(
+    connection: asyncpg.Connection, stream: Stream, kind: type[StateT], oldest: int, at: datetime
+) -> list[Change[Any]]:
+    rows = await connection.fetch(query(f"changes_{stream}"), oldest, at - STALE_AFTER)
+    states = [kind(**{name: row[name] for name in kind.__struct_fields__}) for row in rows]
+    registers = [state.device for state, row in zip(states, rows, strict=True) if row["is_register"]]
+    states = await with_registers(connection, stream, states, registers)
+    return [Change(row["transaction"], state) for row, state in zip(rows, states, strict=True)]
+
+
+async def _alerts(connection: asyncpg.Connection, oldest: int) -> list[Change[Alert]]:
+    rows = await connection.fetch(query("changes_alert"), oldest, CLOSED_WITHIN_SECONDS)
+    return [Change(row["transaction"], Alert(**{name: row[name] for name in Alert.__struct_fields__})) for row in rows]

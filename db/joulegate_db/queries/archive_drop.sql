@@ -1,0 +1,2 @@
+-- archive_drop
+drop table public.$TABLE

@@ -1,0 +1,2 @@
+-- archive_restore_rename
+alter table public.restoring_$TABLE rename to $TABLE
