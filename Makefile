@@ -14,7 +14,7 @@ CHAOS_ARGS ?=
 FUZZ_ARGS ?=
 RIVALS_ARGS ?=
 
-.PHONY: help install demo test check chaos fuzz bench-check rivals fmt lock clean
+.PHONY: help install demo test check chaos fuzz bench-check rivals figures fmt lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -49,6 +49,9 @@ bench-check: install ## every bench, small: ratios within limits, or exit code 1
 
 rivals: install ## joulegate beside what others do instead: rates, CPU, and what is lost when they are killed (about ten minutes)
 	PYTHONPATH=bench $(BIN)/python -m rivals $(RIVALS_ARGS)
+
+figures: install ## docs/performance.md's tables and plots from the records in bench/*.json
+	PYTHONPATH=bench $(BIN)/python -m figures
 
 fmt: install ## format and mend what can be mended
 	$(BIN)/ruff check --fix .
