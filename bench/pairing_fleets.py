@@ -10,8 +10,11 @@ import msgspec
 
 from joulegate_core.clock import utc_now
 from joulegate_simulator.fleet import build_fleet
-from joulegate_simulator.pair import Mode, Pair
-from joulegate_simulator.physics import Battery, Charger
+from joulegate_simulator.randomness import spread
+from joulegate_simulator.scenario import Driving, Fleet
+from joulegate_simulator.scenario import Scenario as FleetScenario
+from joulegate_simulator.site import Site
+from joulegate_simulator.vehicle import Mode
 
 STEP_SECONDS = 20
 """Three steps a minute: meters and vehicles end their minutes at different steps."""
@@ -22,6 +25,7 @@ WRONG = 0.05
 DEGRADED = 0.2
 END = utc_now().replace(hour=0, minute=0, second=0, microsecond=0)
 START = END - timedelta(minutes=MINUTES)
+START_MS = int(START.timestamp() * 1000)
 
 Signal = tuple["array[float]", "array[float]"]
 """AC and DC of a pair, kWh in each step."""
@@ -53,38 +57,39 @@ class Devices(msgspec.Struct, frozen=True):
 def simulate(count: int, seed: int, depot: str) -> list[Signal]:
     """The day of every pair. A depot's vehicles come home within the hour from 17 h UTC on."""
     if not depot:
-        return [drive(pair, 0, once=False) for pair in build_fleet(count, seed)]
+        return [drive(site, 0, once=False) for site in build_fleet(count, seed, at_ms=START_MS)]
     rng = random.Random(f"arrivals/{seed}")
     hour = 60 * STEPS_A_MINUTE
     fleet = depot_fleet(count, seed, same=depot == "same")
-    return [drive(pair, 17 * hour + rng.randrange(hour), once=True) for pair in fleet]
+    return [drive(site, 17 * hour + rng.randrange(hour), once=True) for site in fleet]
 
 
-def depot_fleet(count: int, seed: int, *, same: bool) -> list[Pair]:
+def depot_fleet(count: int, seed: int, *, same: bool) -> list[Site]:
     """Vehicles at 22 kW chargers, a fifth of which are degraded. `same`: all of one model, come home with 20 to 40 %."""
-    fleet = []
-    for number in range(1, count + 1):
-        rng = random.Random(f"depot/{seed}/{number}")
-        loss = rng.uniform(0.035, 0.065) + (rng.uniform(0.11, 0.20) if rng.random() < DEGRADED else 0.0)
-        charger = Charger(rated_kw=22.0, standby_kw=rng.uniform(0.004, 0.012), linear_loss=loss)
-        capacity = 77.0 if same else rng.choice([58.0, 77.0, 100.0])
-        battery = Battery(capacity_kwh=capacity, max_kw=1.5 * capacity, target_soc=90.0)
-        soc = rng.uniform(20.0, 40.0) if same else rng.uniform(15.0, 65.0)
-        fleet.append(Pair(number, charger=charger, battery=battery, soc=soc, mode=Mode.CHARGING, rng=rng))
-    return fleet
+    batteries = {"77": 1.0} if same else {"58": 1.0, "77": 1.0, "100": 1.0}
+    depot = Fleet(chargers_kw={"22": 1.0}, batteries_kwh=batteries, target_soc=[90.0], starts_charging=1.0)
+    sites = build_fleet(
+        count, seed, scenario=FleetScenario(title="a depot", fleet=depot, driving=Driving()), at_ms=START_MS
+    )
+    for site in sites:
+        if same:
+            vehicle = site.vehicles[0]
+            vehicle.soc = 20.0 + (vehicle.soc - 15.0) * 0.4
+        site.points[0].degraded = spread(site.number, 0.0) < DEGRADED
+    return sites
 
 
-def drive(pair: Pair, first: int, *, once: bool) -> Signal:
-    """The pair's day. It stands idle before the step `first`, and, with `once`, after it has charged."""
-    standby = pair.charger.standby_kw * STEP_SECONDS / 3600
+def drive(site: Site, first: int, *, once: bool) -> Signal:
+    """The day of a site with one vehicle. It stands idle before the step `first`, and, with `once`, after it has charged."""
+    vehicle, meter = site.vehicles[0], site.meters[0]
+    standby = site.points[0].charger.standby_kw * STEP_SECONDS / 3600
     steps = (MINUTES + 1) * STEPS_A_MINUTE
     ac, dc = array("d", [standby]) * steps, array("d", [0.0]) * steps
-    start_ms = int(START.timestamp() * 1000)
     for step in range(first, steps):
-        if once and pair.mode is not Mode.CHARGING:
+        if once and vehicle.mode is not Mode.CHARGING:
             break
-        reading = pair.step(start_ms + step * STEP_SECONDS * 1000, STEP_SECONDS)
-        ac[step], dc[step] = reading.kwh_ac, reading.kwh_dc
+        site.step(START_MS + step * STEP_SECONDS * 1000, STEP_SECONDS)
+        ac[step], dc[step] = meter.kwh, vehicle.kwh_dc
     return ac, dc
 
 

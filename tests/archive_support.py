@@ -51,17 +51,17 @@ async def make_old_days(url: str, *, pairs: int, days: int) -> None:
     connection = await connect(url, ROLLER_SETTINGS)
     await connection.fetchval("select ensure_partitions($1, $2)", FIRST, last)
     writer = await Writer.open(url)
-    fleet = build_fleet(pairs, 1)
+    fleet = build_fleet(pairs, 1, at_ms=int(midnight(FIRST).timestamp() * 1000))
     for hour in range(24 * days):
         batch = []
         for minute in range(60):
-            for number, pair in enumerate(fleet):
+            for number, site in enumerate(fleet):
                 ts = midnight(FIRST) + timedelta(hours=hour, minutes=minute, milliseconds=60_000 * number // pairs)
-                one = pair.step(int(ts.timestamp() * 1000), 60)
-                place, kwh = pair.charge_point, round(one.kwh_ac, 9)
-                meter = MeterReading(pair.meter_id, place, ts, kwh, round(one.voltage, 2), late=False)
-                temp, soc = round(one.battery_temp, 2), round(one.soc, 3)
-                vehicle = VehicleReading(pair.vehicle_id, place, ts, round(one.kwh_dc, 9), soc, temp, late=False)
+                site.step(int(ts.timestamp() * 1000), 60)
+                (ac,), (dc,) = site.meters, site.vehicles
+                meter = MeterReading(ac.meter_id, ac.place, ts, round(ac.kwh, 9), round(ac.volts, 2), late=False)
+                temp, soc = round(dc.temperature, 2), round(dc.soc, 3)
+                vehicle = VehicleReading(dc.vehicle_id, dc.place, ts, round(dc.kwh_dc, 9), soc, temp, late=False)
                 batch += [Message(Stream.METER, "", b"", meter), Message(Stream.VEHICLE, "", b"", vehicle)]
         await writer.write(batch, midnight(FIRST) + timedelta(hours=hour + 1))
     writer.terminate()

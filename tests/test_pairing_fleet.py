@@ -25,10 +25,14 @@ def day(seed: int, rng: random.Random) -> tuple[dict[int, Readings], dict[int, R
     """Meters' and vehicles' readings by number. Every device has a phase; some have a clock that is up to 90 s off."""
     meters: dict[int, Readings] = {}
     vehicles: dict[int, Readings] = {}
-    for number, pair in enumerate(build_fleet(PAIRS, seed)):
-        steps = [pair.step(60_000 * minute, 60) for minute in range(HOURS * 60)]
-        meters[number] = _measured([step.kwh_ac for step in steps], rng)
-        vehicles[number] = _measured([step.kwh_dc for step in steps], rng)
+    for number, site in enumerate(build_fleet(PAIRS, seed)):
+        ac, dc = [], []
+        for minute in range(HOURS * 60):
+            site.step(60_000 * minute, 60)
+            ac.append(site.meters[0].kwh)
+            dc.append(site.vehicles[0].kwh_dc)
+        meters[number] = _measured(ac, rng)
+        vehicles[number] = _measured(dc, rng)
     return meters, vehicles
 
 

@@ -80,7 +80,7 @@ def test_the_count_is_live_on_a_terminal_unless_it_is_to_be_quiet(broker: LocalB
             os.close(terminal)
             os.close(far_end)
         assert done.stdout.count(b"\n") == 1
-        assert (b"acknowledged" in shown) is not quiet
+        assert all(part in shown for part in (b"acknowledged", b"charging", b"faults on")) is not quiet
         assert (shown == b"end") is quiet
 
 
@@ -102,6 +102,47 @@ def test_a_broker_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     )
 
 
+def test_a_past_that_the_gateway_would_refuse_is_an_error_that_says_what_to_set() -> None:
+    done = simulate("mqtt://127.0.0.1:1", "--backfill", "30d")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "joulegate: the simulation would begin 30 days ago, and the gateway's clock window is JOULEGATE_MAX_AGE_DAYS=7: "
+        "older readings would go to quarantine. Set JOULEGATE_MAX_AGE_DAYS=31 for the gateway, restart it, "
+        "and set it for this command too\n"
+    )
+
+
+def test_counters_that_the_gateway_must_know_of_are_told(broker: LocalBroker) -> None:
+    done = simulate(broker.url, "--scenario", "failing-charger", "--devices", "1", "--duration", "0.1")
+    assert done.returncode == 0
+    assert done.stderr == (
+        "joulegate: meters of failing-charger publish register energies: the gateway must run with JOULEGATE_METER_ENERGY=register\n"
+    )
+
+
+def test_a_backfill_that_the_brokers_queue_may_not_hold_is_told_with_a_speed_that_it_does() -> None:
+    done = simulate("mqtt://127.0.0.1:1", "--backfill", "6d", "--devices", "2000")
+    assert "34,560,000 readings may come faster" in done.stderr
+    assert "--speed 150 makes 10,000 readings/s" in done.stderr
+    assert "may come faster" not in simulate("mqtt://127.0.0.1:1", "--backfill", "1d").stderr
+
+
+def test_a_truth_file_that_is_none_and_an_api_that_is_not_there_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "bad.jsonl").write_text('{"scenario":"x","seed":1,"devices":1,"backfilled":true}\n{"vehicleId":1}\n')
+    done = simulate("mqtt://127.0.0.1:1", "score", str(tmp_path / "bad.jsonl"))
+    assert done.returncode == 1
+    assert "is not a truth file of `joulegate simulate --truth`: line 2: " in done.stderr
+    (tmp_path / "good.jsonl").write_text(
+        '{"scenario":"x","seed":1,"devices":1,"backfilled":true}\n'
+        '{"vehicleId":"v-1","bucket":"2026-11-25T10:15:00Z","chargePoint":null,"meterId":null,'
+        '"kwhAc":0,"kwhDc":0,"efficiency":null,"faults":[]}\n'
+    )
+    url = f"http://127.0.0.1:{free_port()}"
+    done = simulate("mqtt://127.0.0.1:1", "score", str(tmp_path / "good.jsonl"), "--url", url)
+    assert done.returncode == 1
+    assert f"{url} cannot be asked" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -114,6 +155,9 @@ def test_a_broker_that_is_not_there_is_one_line(tmp_path: Path) -> None:
         (["--duration", "5 days"], ["--duration", "90s"]),
         (["--connections", "0"], ["--connections", "1"]),
         (["--qos", "2"], ["--qos", "1"]),
+        (["--speed", "0.5"], ["--speed", "1"]),
+        (["--backfill", "1w"], ["--backfill", "7d"]),
+        (["--backfill", "1d", "--duration", "1h"], ["--duration", "leave one out"]),
     ],
 )
 def test_a_bad_option_is_named_with_its_limit(options: list[str], expected: list[str]) -> None:
@@ -125,13 +169,23 @@ def test_a_bad_option_is_named_with_its_limit(options: list[str], expected: list
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("90", 90), ("90s", 90), ("10m", 600), ("1h", 3600), ("1.5h", 5400), ("0.25", 0.25), (60.0, 60), (" 5s ", 5)],
+    [
+        ("90", 90),
+        ("90s", 90),
+        ("10m", 600),
+        ("1h", 3600),
+        ("1.5h", 5400),
+        ("0.25", 0.25),
+        (60.0, 60),
+        (" 5s ", 5),
+        ("7d", 604800),
+    ],
 )
 def test_times(text: str | float, seconds: float) -> None:
     assert parse_seconds(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "s", "1d", "-5", "1e3", "inf", "nan", "1 0", "٣"])
+@pytest.mark.parametrize("text", ["", "s", "1w", "-5", "1e3", "inf", "nan", "1 0", "٣"])
 def test_what_is_no_time(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="is not a time"):
         parse_seconds(text)

@@ -2,21 +2,27 @@
 
 import asyncio
 import re
-from collections import defaultdict
+import resource
+import time
+from collections import Counter, defaultdict
 from itertools import pairwise
+from pathlib import Path
 
+import mqtt5
 import msgspec
 import pytest
 
 from joulegate_cli.local.broker import LocalBroker
 from joulegate_cli.local.ports import free_port
 from joulegate_core.broker import BrokerAddress
-from joulegate_core.errors import BrokerUnavailableError
+from joulegate_core.errors import BrokerUnavailableError, JoulegateError
 from joulegate_core.telemetry import MeterMessage, VehicleMessage
-from joulegate_simulator import runner
+from joulegate_simulator import connections, runner
 from joulegate_simulator.publisher import Publisher
 from joulegate_simulator.runner import SimulationOptions, SimulationProgress, run_simulation
-from simulator_support import Mailbox, a_name, address_of, until
+from joulegate_simulator.score import read_truth
+from joulegate_simulator.simulated_time import NO_LIMIT
+from simulator_support import Mailbox, Tap, a_name, address_of, until
 
 MESSAGE_TYPES = {"meter": MeterMessage, "vehicle": VehicleMessage}
 
@@ -162,6 +168,143 @@ async def test_stopping_while_the_broker_is_away_is_bounded_and_owns_up(
     assert result.counts.published == result.counts.acknowledged + result.counts.pending
 
 
+async def test_a_backfill_publishes_the_past_at_once_and_ends_at_the_present(
+    broker: LocalBroker, tmp_path: Path
+) -> None:
+    mailbox = Mailbox(broker, "fleet/#")
+    await mailbox.open()
+    started = time.time()
+    result = await run_simulation(
+        SimulationOptions(
+            devices=10,
+            interval_seconds=60,
+            backfill_seconds=3600,
+            speed=NO_LIMIT,
+            truth=tmp_path / "truth.jsonl",
+            connections=3,
+        ),
+        address_of(broker),
+        stop=asyncio.Event(),
+        on_progress=ignore,
+    )
+    assert (result.counts.acknowledged, result.complete) == (1200, True)
+    assert result.simulated_share == pytest.approx(1, abs=0.03)
+    packets = await mailbox.collect(1200)
+    times = times_by_device([(packet.topic, packet.payload) for packet in packets])
+    for stamps in times.values():
+        assert {later - earlier for earlier, later in pairwise(stamps)} == {60_000}
+        assert -3600 <= stamps[0] / 1000 - started <= -3530
+        assert -70 <= stamps[-1] / 1000 - started <= 20
+    truth = read_truth(tmp_path / "truth.jsonl")
+    published: dict[str, float] = defaultdict(float)
+    for packet in packets:
+        if packet.topic.endswith("vehicle"):
+            message = msgspec.json.decode(packet.payload, type=VehicleMessage)
+            published[message.vehicle_id] += message.kwh_delivered_dc
+    assert {
+        name: pytest.approx(sum(line.kwh_dc for line in lines.values()), abs=1e-6)
+        for name, lines in truth.lines.items()
+    } == published
+
+
+async def test_a_faster_time_ends_a_duration_at_the_present(broker: LocalBroker) -> None:
+    mailbox = Mailbox(broker, "fleet/#")
+    await mailbox.open()
+    started = time.time()
+    result = await run_simulation(
+        SimulationOptions(devices=5, interval_seconds=60, duration_seconds=2, speed=300),
+        address_of(broker),
+        stop=asyncio.Event(),
+        on_progress=ignore,
+    )
+    assert 1.7 < result.elapsed_seconds < 4
+    times = times_by_device([(packet.topic, packet.payload) for packet in await mailbox.collect(100)])
+    for stamps in times.values():
+        assert {later - earlier for earlier, later in pairwise(stamps)} == {60_000}
+        assert len(stamps) == 10
+        assert -600 <= stamps[0] / 1000 - started <= -530
+        assert stamps[-1] / 1000 <= time.time()
+
+
+async def test_a_fleet_can_come_up_in_a_ramp_and_report_in_bursts(broker: LocalBroker) -> None:
+    mailbox = Mailbox(broker, "fleet/#")
+    await mailbox.open()
+    result = await run_simulation(
+        SimulationOptions(devices=10, interval_seconds=0.2, duration_seconds=1, ramp_seconds=1, burst=True),
+        address_of(broker),
+        stop=asyncio.Event(),
+        on_progress=ignore,
+    )
+    packets = await mailbox.collect(result.counts.published)
+    times = times_by_device([(packet.topic, packet.payload) for packet in packets])
+    assert [len(times.get(f"m-{number:05d}", [])) for number in range(1, 11)] == [5, 4, 4, 3, 3, 2, 2, 1, 1, 0]
+    assert len({stamp for stamps in times.values() for stamp in stamps}) == 5
+
+
+async def test_each_device_can_have_a_connection_of_its_own_and_a_dropped_one_holds_up_no_other(
+    own_broker: LocalBroker, tmp_path: Path
+) -> None:
+    scenario = tmp_path / "flapping.toml"
+    scenario.write_text('title = "x"\n[faults.flapping]\nshare = 0.3\nprobability = 0.3\n')
+    tap = Tap(own_broker)
+    mailbox = Mailbox(own_broker, "fleet/#")
+    await mailbox.open()
+    async with tap.open() as address:
+        result = await run_simulation(
+            SimulationOptions(
+                devices=10, interval_seconds=0.2, duration_seconds=3, per_device=True, scenario=str(scenario)
+            ),
+            address,
+            stop=asyncio.Event(),
+            on_progress=ignore,
+        )
+    assert result.complete
+    assert result.counts.published == 300
+    assert result.counts.reconnects > 3
+    clients = Counter(
+        packet.client_id for wire in tap.wires for packet in wire.sent if isinstance(packet, mqtt5.ConnectPacket)
+    )
+    assert set(clients) == {f"{kind}-{number:05d}" for kind in "mv" for number in range(1, 11)}
+    assert 2 <= sum(times > 1 for times in clients.values()) <= 10
+    times = times_by_device([(packet.topic, packet.payload) for packet in await mailbox.collect(300)])
+    assert {len(stamps) for stamps in times.values()} == {15}
+
+
+async def test_after_an_outage_all_connect_anew_and_report_what_they_kept(
+    own_broker: LocalBroker, tmp_path: Path
+) -> None:
+    scenario = tmp_path / "outage.toml"
+    scenario.write_text(
+        'title = "x"\n[fleet]\nstarts_charging = 1\n[faults.grid_outage]\nafter_hours = 0.00025\nlasts_hours = 0.0002\n'
+    )
+    mailbox = Mailbox(own_broker, "fleet/+/vehicle")
+    await mailbox.open()
+    result = await run_simulation(
+        SimulationOptions(
+            devices=10, interval_seconds=0.2, duration_seconds=2.6, per_device=True, burst=True, scenario=str(scenario)
+        ),
+        address_of(own_broker),
+        stop=asyncio.Event(),
+        on_progress=ignore,
+    )
+    assert result.complete
+    assert result.counts.reconnects == 10  # the vehicles; the meters had nothing to keep
+    assert len(await mailbox.collect(130)) >= 130
+
+
+def test_too_few_files_for_the_connections_is_an_error_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_kind: int, _limits: tuple[int, int]) -> None:
+        raise ValueError("not allowed")
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _kind: (1024, 4096))
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+    connections.allow_files(1024)
+    with pytest.raises(
+        JoulegateError, match=r"needs 20,200 open files, and this process may have 4,096: run `ulimit -n 20200`"
+    ):
+        connections.allow_files(20_200)
+
+
 async def test_a_broker_that_is_not_there_is_an_error_at_once() -> None:
     address = BrokerAddress("127.0.0.1", free_port())
     with pytest.raises(BrokerUnavailableError, match="cannot be reached"):
@@ -173,11 +316,11 @@ async def test_a_broker_that_is_not_there_is_an_error_at_once() -> None:
 async def test_an_error_while_publishing_comes_out_as_itself(
     broker: LocalBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(*_args: object, **_kwargs: object) -> None:
+    def fail(*_args: object, **_kwargs: object) -> bool:
         raise BrokerUnavailableError(name)
 
     name = a_name()
-    monkeypatch.setattr(Publisher, "publish", fail)
+    monkeypatch.setattr(Publisher, "try_publish", fail)
     with pytest.raises(BrokerUnavailableError, match=name):
         await run_simulation(
             SimulationOptions(devices=4, interval_seconds=1),

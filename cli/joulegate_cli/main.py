@@ -14,7 +14,7 @@ from joulegate_cli.migrate import migrate
 from joulegate_cli.quarantine import app as quarantine_app
 from joulegate_cli.rollup import app as rollup_app
 from joulegate_cli.services import gateway, http
-from joulegate_cli.simulate import simulate
+from joulegate_cli.simulate import app as simulate_app
 from joulegate_cli.up.command import up
 from joulegate_core.errors import JoulegateError
 
@@ -26,9 +26,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (up, gateway, http, simulate, migrate, doctor):
+for command in (up, gateway, http, migrate, doctor):
     app.command()(command)
 for name, group in (
+    ("simulate", simulate_app),
     ("links", links_app),
     ("devices", devices_app),
     ("quarantine", quarantine_app),

@@ -1,6 +1,7 @@
 """One MQTT 5 connection of a publisher: handshake, batched writes, pings. It ends with its socket and never reconnects."""
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from typing import cast
 
@@ -172,10 +173,11 @@ async def open_connection(
     keep_alive_seconds: int,
     on_puback: Callable[[int, int], None],
     on_progress: Callable[[], None],
+    tls: ssl.SSLContext | None = None,
 ) -> BrokerConnection:
     """Connects, logs in, and starts to ping; the broker's CONNACK can set another keep-alive.
 
-    Without `clean_start` the broker goes on with the session of an earlier connection, if it still has it.
+    `tls`: a context to share. Without `clean_start` the broker goes on with the session of an earlier connection, if it still has it.
 
     Raises:
         BrokerUnavailableError: no such host, nobody listens, TLS fails, no answer in time, or the broker refuses.
@@ -192,7 +194,9 @@ async def open_connection(
     connection = BrokerConnection(on_puback=on_puback, on_progress=on_progress)
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-            await loop.create_connection(lambda: connection, address.host, address.port, ssl=address.ssl_context())
+            await loop.create_connection(
+                lambda: connection, address.host, address.port, ssl=tls or address.ssl_context()
+            )
             connection.send(connect.write())
             connack = await connection.connack
         check_connack(address, connack)

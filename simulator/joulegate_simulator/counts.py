@@ -1,5 +1,7 @@
 """What became of the messages that were handed to a publisher."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 
@@ -16,13 +18,17 @@ class PublisherCounts(msgspec.Struct, frozen=True):
     reconnects: int = 0
     refusal: str | None = None
 
-    def __add__(self, other: "PublisherCounts") -> "PublisherCounts":
-        return PublisherCounts(
-            published=self.published + other.published,
-            acknowledged=self.acknowledged + other.acknowledged,
-            refused=self.refused + other.refused,
-            pending=self.pending + other.pending,
-            resent=self.resent + other.resent,
-            reconnects=self.reconnects + other.reconnects,
-            refusal=self.refusal or other.refusal,
-        )
+    @classmethod
+    def total(cls, parts: Iterable["PublisherCounts"]) -> "PublisherCounts":
+        """The sums, with one of the refusals."""
+        published = acknowledged = refused = pending = resent = reconnects = 0
+        refusal: str | None = None
+        for part in parts:
+            published += part.published
+            acknowledged += part.acknowledged
+            refused += part.refused
+            pending += part.pending
+            resent += part.resent
+            reconnects += part.reconnects
+            refusal = refusal or part.refusal
+        return cls(published, acknowledged, refused, pending, resent, reconnects, refusal)

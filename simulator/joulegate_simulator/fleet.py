@@ -1,95 +1,100 @@
-"""A fleet: which chargers and vehicles there are, and the messages that their readings become."""
+"""A fleet: builds the sites of a scenario, each from random numbers of its own."""
 
-import random
-from datetime import UTC, datetime, timedelta
-
-import msgspec
-
-from joulegate_core.telemetry import MeterMessage, Stream, VehicleMessage
-from joulegate_simulator.pair import Mode, Pair, PairReading
-from joulegate_simulator.physics import Battery, Charger
-
-CHARGER_RATINGS_KW = {7.4: 30, 11.0: 35, 22.0: 20, 50.0: 9, 150.0: 6}
-"""Rating classes with their share of the fleet in per cent: single phase, three phases, and DC fast chargers."""
-
-CAPACITIES_KWH = {40.0: 20, 58.0: 35, 77.0: 35, 100.0: 10}
-
-MAX_C_RATE = 1.5
-"""Most charging power of a vehicle per kWh of its capacity."""
-
-STARTS_CHARGING = 0.7
-"""So many vehicles charge at the start, so that efficiencies can be seen at once."""
-
-DEGRADED_EVERY = 25
-DEGRADED_OFFSET = 7
-"""Charge points 7, 32, 57 ... waste energy: 4 % of a fleet, and one already among the first ten."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_encode = msgspec.json.Encoder().encode
+from joulegate_simulator.charge_point import ChargePoint, Meter
+from joulegate_simulator.fault_plan import prone
+from joulegate_simulator.physics.battery import Battery
+from joulegate_simulator.randomness import pick, stream, uniform
+from joulegate_simulator.scenario import DEFAULT, Fleet, Scenario, load_scenario
+from joulegate_simulator.site import Site
+from joulegate_simulator.timetable import Timetable
+from joulegate_simulator.vehicle import Vehicle
 
 
-def build_fleet(devices: int, seed: int) -> list[Pair]:
-    """`devices` meter-vehicle pairs, numbered from 1; the same seed gives the same pairs, however many there are."""
-    return [_build_pair(number, random.Random(f"{seed}/{number}")) for number in range(1, devices + 1)]
+def build_fleet(devices: int, seed: int, *, scenario: Scenario | None = None, at_ms: int = 0) -> list[Site]:
+    """The sites of `devices` charge points, numbered from 1, in their state at the time `at_ms`.
+
+    A site is the same in every fleet of its seed that holds all of it, whatever the fleet's size.
+    """
+    scenario = scenario or load_scenario(DEFAULT)
+    size = scenario.fleet.site_size
+    return [
+        _build_site(number, range(first, min(first + size, devices + 1)), seed, scenario, at_ms)
+        for number, first in enumerate(range(1, devices + 1, size), 1)
+    ]
 
 
-def is_degraded(number: int) -> bool:
-    """Whether the charge point of this number has an efficiency under 85 %."""
-    return number % DEGRADED_EVERY == DEGRADED_OFFSET
+def vehicles_to_show(devices: int, seed: int = 1) -> tuple[str, str | None]:
+    """Of the everyday fleet: a vehicle that charges from the start, and one at a charger that wastes energy, if there is one."""
+    scenario = load_scenario(DEFAULT)
+    setting = scenario.faults["charger_degraded"]
+    wasteful = (number for number in range(1, devices + 1) if prone(seed, "charger_degraded", setting, number))
+    return "v-00001", next((f"v-{number:05d}" for number in wasteful), None)
 
 
-def meter_message(pair: Pair, reading: PairReading) -> tuple[str, bytes]:
-    """Topic and payload of the meter's reading: kWh to the microwatt-hour, volts to the hundredth."""
-    message = MeterMessage(
-        meter_id=pair.meter_id,
-        kwh_consumed_ac=round(reading.kwh_ac, 9),
-        voltage=round(reading.voltage, 2),
-        timestamp=_time(reading.at_ms),
+def _build_site(number: int, numbers: range, seed: int, scenario: Scenario, at_ms: int) -> Site:
+    fleet = scenario.fleet
+    rng = stream(seed, "site", number)
+    meters: list[Meter] = []
+    points: list[ChargePoint] = []
+    for point in numbers:
+        if (point - 1) % fleet.charge_points_per_meter == 0:
+            meters.append(_build_meter(point, fleet, seed))
+        rated = float(pick(fleet.chargers_kw, uniform(seed, "rating", point)))
+        points.append(ChargePoint(point, rated, meters[-1], seed))
+    timetable = Timetable(scenario.driving)
+    each = fleet.vehicles_per_charge_point
+    vehicles = [
+        _build_vehicle((point.number - 1) * each + place, seed, fleet, timetable, None if fleet.roaming else point)
+        for point in points
+        for place in range(1, each + 1)
+    ]
+    site = Site(number, points=points, meters=meters, vehicles=vehicles, weather=scenario.weather, rng=rng)
+    for vehicle in vehicles:
+        _begin(vehicle, site, seed, scenario, timetable, at_ms)
+    return site
+
+
+def _build_meter(point: int, fleet: Fleet, seed: int) -> Meter:
+    number = (point - 1) // fleet.charge_points_per_meter + 1
+    place = f"cp-{point:05d}" if fleet.charge_points_per_meter == 1 else f"feeder-{number:05d}"
+    return Meter(number, place, seed)
+
+
+def _build_vehicle(number: int, seed: int, fleet: Fleet, timetable: Timetable, home: ChargePoint | None) -> Vehicle:
+    rng = stream(seed, "vehicle", number)
+    battery = Battery(
+        capacity_kwh=float(pick(fleet.batteries_kwh, rng.random())),
+        max_c_rate=rng.uniform(*fleet.max_c_rate),
+        target_soc=rng.choice(fleet.target_soc),
     )
-    return f"fleet/{pair.charge_point}/{Stream.METER}", _encode(message)
+    return Vehicle(number, battery=battery, soc=50.0, timetable=timetable, rng=rng, home=home)
 
 
-def vehicle_message(pair: Pair, reading: PairReading) -> tuple[str, bytes]:
-    """Topic and payload of the vehicle's reading; away from home it still reports under its own charge point."""
-    message = VehicleMessage(
-        vehicle_id=pair.vehicle_id,
-        soc=round(reading.soc, 3),
-        kwh_delivered_dc=round(reading.kwh_dc, 9),
-        battery_temp=round(reading.battery_temp, 2),
-        timestamp=_time(reading.at_ms),
+def _begin(vehicle: Vehicle, site: Site, seed: int, scenario: Scenario, timetable: Timetable, at_ms: int) -> None:
+    """Puts a vehicle into its first state. `starts_charging` of them charge, so that efficiencies can be seen at once."""
+    rng = stream(seed, "start", vehicle.number)
+    if timetable.is_away(at_ms):
+        vehicle.soc = rng.uniform(40.0, 90.0)
+        vehicle.drive(at_ms)
+        return
+    charging = rng.random() < scenario.fleet.starts_charging or _is_shown_first(vehicle, seed, scenario)
+    vehicle.soc = rng.uniform(15.0, 65.0)
+    if charging or rng.random() < 0.5:  # noqa: PLR2004 - the rest is at home or away, half and half
+        site.place(vehicle, at_ms)
+        if not charging and vehicle.point is not None:
+            vehicle.soc = vehicle.battery.target_soc
+            vehicle.rest(at_ms)
+    else:
+        vehicle.soc = rng.uniform(40.0, 90.0)
+        vehicle.drive(at_ms)
+
+
+def _is_shown_first(vehicle: Vehicle, seed: int, scenario: Scenario) -> bool:
+    """Whether it is one that a reader of the README asks for first: number 1, and those at chargers that waste energy."""
+    setting = scenario.faults.get("charger_degraded")
+    at_fault = (
+        setting is not None
+        and vehicle.home is not None
+        and prone(seed, "charger_degraded", setting, vehicle.home.number)
     )
-    return f"fleet/{pair.charge_point}/{Stream.VEHICLE}", _encode(message)
-
-
-def _build_pair(number: int, rng: random.Random) -> Pair:
-    charger = _build_charger(rng, degraded=is_degraded(number))
-    capacity = rng.choices(list(CAPACITIES_KWH), list(CAPACITIES_KWH.values()))[0]
-    battery = Battery(capacity_kwh=capacity, max_kw=MAX_C_RATE * capacity, target_soc=rng.choice([80.0, 90.0, 100.0]))
-    mode, soc = _first_state(rng)
-    if number == 1 or is_degraded(number):  # what a reader of the README asks for first
-        mode, soc = Mode.CHARGING, min(soc, 40.0)
-    return Pair(number, charger=charger, battery=battery, soc=soc, mode=mode, rng=rng)
-
-
-def _build_charger(rng: random.Random, *, degraded: bool) -> Charger:
-    """Healthy: 0.88 to 0.95 at any load above the cut-off. Degraded: at most 0.84, as with a failing rectifier leg."""
-    linear_loss = rng.uniform(0.035, 0.065)
-    if degraded:
-        linear_loss += rng.uniform(0.11, 0.20)
-    return Charger(
-        rated_kw=rng.choices(list(CHARGER_RATINGS_KW), list(CHARGER_RATINGS_KW.values()))[0],
-        standby_kw=rng.uniform(0.004, 0.012),
-        linear_loss=linear_loss,
-    )
-
-
-def _first_state(rng: random.Random) -> tuple[Mode, float]:
-    if rng.random() < STARTS_CHARGING:
-        return Mode.CHARGING, rng.uniform(15.0, 65.0)
-    if rng.random() < 0.5:  # noqa: PLR2004 - the rest is at home or away, half and half
-        return Mode.PLUGGED, rng.uniform(78.0, 95.0)
-    return Mode.DRIVING, rng.uniform(40.0, 90.0)
-
-
-def _time(at_ms: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=at_ms)
+    return vehicle.number == 1 or at_fault

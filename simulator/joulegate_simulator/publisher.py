@@ -1,6 +1,7 @@
 """A fast MQTT 5 publisher that keeps what the broker has not acknowledged, and survives the broker's restarts."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -46,6 +47,8 @@ class Publisher:
         window: int = DEFAULT_WINDOW,
         keep_alive_seconds: int = 30,
         on_acknowledged: Callable[[str, bytes], None] | None = None,
+        quiet: bool = False,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """Prepares a publisher; entering it connects.
 
@@ -56,6 +59,8 @@ class Publisher:
             keep_alive_seconds: a broker that is silent for so long is given up and connected to anew.
             on_acknowledged: called with topic and payload for each PUBACK that accepts a publication, in the order of
                 arrival. It runs on the event loop: it must be quick and must not raise.
+            quiet: lost and restored connections are only counted, not told in the log: for thousands of them.
+            tls: a context to share; otherwise each connection loads the system's certificate authorities, in tens of milliseconds.
         """
         if not 1 <= window <= MAX_PACKET_ID:
             raise ValueError(f"window must be 1 to {MAX_PACKET_ID}, not {window}")
@@ -64,6 +69,9 @@ class Publisher:
         self._window = window
         self._keep_alive_seconds = keep_alive_seconds
         self._on_acknowledged = on_acknowledged
+        self._quiet = quiet
+        self._dropped = False
+        self._tls = tls
         self._in_flight = InFlight()
         self._changed = asyncio.Event()
         self._connection: BrokerConnection | None = None
@@ -120,9 +128,15 @@ class Publisher:
             ValueError: the message is larger than the broker accepts, or the topic is not a valid MQTT string.
             RuntimeError: it is called outside the `async with` block.
         """
-        while (connection := self._room(qos)) is None:
+        while not self.try_publish(topic, payload, qos=qos):
             self._changed.clear()
             await self._changed.wait()
+
+    def try_publish(self, topic: str, payload: bytes, *, qos: Literal[0, 1] = 1) -> bool:
+        """Hands a message over when that is possible without waiting; says whether it was. Raises as `publish` does."""
+        connection = self._room(qos)
+        if connection is None:
+            return False
         publication = Publication(topic, payload)
         packet_id = self._in_flight.free_id() if qos else 0
         packet = publication.packet(packet_id) if qos else mqtt5.PublishPacket(topic, payload).write()
@@ -132,6 +146,13 @@ class Publisher:
             self._in_flight.add(packet_id, publication)
         self._published += 1
         connection.send(packet)
+        return True
+
+    def drop(self) -> None:
+        """Breaks the connection, as a bad line does, and opens it again at once: that is no sign of a broker in trouble."""
+        if self._connection is not None:
+            self._dropped = True
+            self._connection.abort()
 
     async def drain(self) -> None:
         """Waits until every QoS 1 publication is acknowledged or refused; bound it with `asyncio.timeout`.
@@ -164,6 +185,7 @@ class Publisher:
             keep_alive_seconds=self._keep_alive_seconds,
             on_puback=self._take_puback,
             on_progress=self._take_progress,
+            tls=self._tls,
         )
         connack = connection.connack.result()
         self._limit = min(self._window, connack.receive_max)
@@ -195,7 +217,8 @@ class Publisher:
                         if connection.lost.is_set():
                             connection = await self._connect(clean_start=False)
                             self._reconnects += 1
-                            log.info("broker_reconnected", endpoint=self._address.endpoint)
+                            if not self._quiet:
+                                log.info("broker_reconnected", endpoint=self._address.endpoint)
                         await self._outlive(connection)
         except Exception as error:  # noqa: BLE001 - whoever publishes or drains raises it
             self._failure = error
@@ -208,12 +231,16 @@ class Publisher:
         """
         opened = time.monotonic()
         await connection.lost.wait()
+        if self._dropped:
+            self._dropped = False
+            return
         if connection.goodbye is mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER:
             raise SessionTakenOverError(
                 f"another client connected to {self._address.endpoint} as {self._client_id}: stop one of the two"
             )
         reason = "closed" if connection.goodbye is None else connection.goodbye.name.lower()
-        log.warning("broker_connection_lost", endpoint=self._address.endpoint, reason=reason)
+        if not self._quiet:
+            log.warning("broker_connection_lost", endpoint=self._address.endpoint, reason=reason)
         if time.monotonic() - opened < RECONNECT_CAP_SECONDS:
             raise BrokerUnavailableError(f"the broker at {self._address.endpoint} ended the connection ({reason})")
 

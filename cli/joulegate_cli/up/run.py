@@ -18,7 +18,7 @@ from joulegate_cli.up.logfiles import ImportantLines
 from joulegate_cli.up.schema import prepare_database
 from joulegate_cli.up.stack import DATABASE, SIMULATED_INTERVAL_SECONDS, Stack
 from joulegate_cli.up.supervisor import HELD, Service, Supervisor
-from joulegate_simulator.fleet import build_fleet, is_degraded
+from joulegate_simulator.fleet import vehicles_to_show
 
 FIRST_ANSWER_SECONDS = 60.0
 LOOK_SECONDS = 1.0
@@ -86,13 +86,12 @@ async def _start(stack: Stack, supervisor: Supervisor, *, max_age_days: int) -> 
 
 async def _show_first_answers(stack: Stack) -> str:
     """Waits for the first efficiency and prints it, and that of a charge point that wastes energy; returns the vehicle."""
-    fleet = build_fleet(min(stack.devices, 100), seed=1)  # the simulator's default; ids do not depend on the size
-    wasteful = next((pair for pair in fleet if is_degraded(fleet.index(pair) + 1)), None)
+    first, wasteful = vehicles_to_show(stack.devices)
     note("waiting for the first efficiency")
-    for pair in (fleet[0], wasteful):
-        if pair is not None:
-            note(str(await first_answer(stack.http, pair.vehicle_id, seconds=FIRST_ANSWER_SECONDS)))
-    return fleet[0].vehicle_id
+    for vehicle in (first, wasteful):
+        if vehicle is not None:
+            note(str(await first_answer(stack.http, vehicle, seconds=FIRST_ANSWER_SECONDS)))
+    return first
 
 
 async def _report(stack: Stack) -> NoReturn:

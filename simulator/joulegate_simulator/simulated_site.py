@@ -1,0 +1,56 @@
+"""A site under simulation: physics, faults and messages of one step together."""
+
+from collections.abc import Iterator
+
+from joulegate_simulator.device import Device, Message, MeterDevice, VehicleDevice
+from joulegate_simulator.fault_plan import FaultPlan, SubjectFaults
+from joulegate_simulator.scenario import Scenario
+from joulegate_simulator.site import Site
+from joulegate_simulator.truth import TruthWriter
+
+
+class SimulatedSite:
+    """Steps a site and yields what its devices send. Faults count their hours from `start_ms`."""
+
+    def __init__(
+        self, site: Site, scenario: Scenario, plan: FaultPlan, start_ms: int, truth: TruthWriter | None = None
+    ) -> None:
+        self.site = site
+        self.start_ms = start_ms
+        self._truth = truth
+        self._steps = 0
+        self._outage = SubjectFaults(plan, "site", site.number)
+        self._points = {point.number: SubjectFaults(plan, "charge point", point.number) for point in site.points}
+        registers = scenario.fleet
+        self.meters = [MeterDevice(meter, plan, register=registers.meter_energy == "register") for meter in site.meters]
+        self.vehicles = [
+            VehicleDevice(vehicle, plan, register=registers.vehicle_energy == "register") for vehicle in site.vehicles
+        ]
+        self.devices: tuple[Device, ...] = (*self.meters, *self.vehicles)
+
+    def step(self, at_ms: int, seconds: float) -> Iterator[tuple[Device, list[Message]]]:
+        """Advances by `seconds` to the time `at_ms`; for each device what it sends."""
+        hours = (at_ms - self.start_ms) / 3_600_000
+        self._steps += 1
+        self.site.powered = not self._outage.on(hours, self._steps)
+        for point in self.site.points:
+            point.degraded = bool(self._points[point.number].on(hours, self._steps))
+        self.site.step(at_ms, seconds)
+        powered = self.site.powered
+        for meter in self.meters:
+            yield meter, meter.report(at_ms, hours, powered=powered)
+        for vehicle in self.vehicles:
+            yield vehicle, vehicle.report(at_ms, hours, powered=powered)
+        if self._truth is not None:
+            self._truth.add(self.site, self.meters, self.vehicles, at_ms)
+
+    def faults_on(self) -> Iterator[str]:
+        """The names of the faults that are on as of the last step, one for each subject that has it."""
+        for device in self.devices:
+            if device.faults_on:
+                yield from device.faults_on
+        for point in self.site.points:
+            if point.degraded:
+                yield "charger_degraded"
+        if not self.site.powered:
+            yield "grid_outage"

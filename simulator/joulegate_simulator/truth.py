@@ -1,0 +1,127 @@
+"""The ground truth as JSON lines: for each vehicle and quarter of an hour what really flowed, and which faults were on."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Self
+
+import msgspec
+
+from joulegate_core.errors import JoulegateError
+from joulegate_simulator.site import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from joulegate_simulator.device import MeterDevice, VehicleDevice
+
+BUCKET_MS = 15 * 60 * 1000
+_encode = msgspec.json.Encoder().encode
+
+
+class Heading(msgspec.Struct, frozen=True, rename="camel"):
+    """The first line of a truth file. `backfilled`: whether its readings were sent later than they were measured."""
+
+    scenario: str
+    seed: int
+    devices: int
+    backfilled: bool
+
+
+class TruthLine(msgspec.Struct, frozen=True, rename="camel"):
+    """One vehicle in one bucket, [bucket, bucket + 15 min). Energies in kWh: AC at the grid side of the charger that it was plugged in at.
+
+    `charge_point` is the last one, null on the road. `faults` are `name:device` of itself, its charge point, its meter and its site.
+    """
+
+    vehicle_id: str
+    bucket: datetime
+    charge_point: str | None
+    meter_id: str | None
+    kwh_ac: float
+    kwh_dc: float
+    efficiency: float | None
+    faults: list[str]
+
+
+class _Sum:
+    """One vehicle's bucket while it is open."""
+
+    __slots__ = ("ac", "bucket", "charge_point", "dc", "faults", "meter")
+
+    def __init__(self, bucket: int) -> None:
+        self.bucket = bucket
+        self.ac = self.dc = 0.0
+        self.charge_point: str | None = None
+        self.meter: str | None = None
+        self.faults: set[str] = set()
+
+    def add_faults(self, names: frozenset[str], device: str) -> None:
+        self.faults.update(f"{name}:{device}" for name in names)
+
+    def line(self, vehicle_id: str) -> TruthLine:
+        return TruthLine(
+            vehicle_id=vehicle_id,
+            bucket=datetime.fromtimestamp(self.bucket * BUCKET_MS / 1000, UTC),
+            charge_point=self.charge_point,
+            meter_id=self.meter,
+            kwh_ac=round(self.ac, 9),
+            kwh_dc=round(self.dc, 9),
+            efficiency=self.dc / self.ac if self.ac > 0.0 else None,
+            faults=sorted(self.faults),
+        )
+
+
+class TruthWriter:
+    """Writes a line when a vehicle's bucket is over; the last ones when it closes.
+
+    Raises:
+        JoulegateError: the file cannot be written.
+    """
+
+    def __init__(self, path: Path, heading: Heading) -> None:
+        self._sums: dict[str, _Sum] = {}
+        try:
+            self._file: IO[bytes] = path.open("wb")
+        except OSError as error:
+            raise JoulegateError(f"the truth file {path} cannot be written: {error.strerror}") from error
+        self._write(heading)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: "TracebackType | None"
+    ) -> None:
+        for vehicle_id, open_sum in self._sums.items():
+            self._write(open_sum.line(vehicle_id))
+        self._file.close()
+
+    def add(self, site: Site, meters: "Sequence[MeterDevice]", vehicles: "Sequence[VehicleDevice]", at_ms: int) -> None:
+        """Adds the last step of a site, which ended at `at_ms`; the energy belongs to that time's bucket."""
+        bucket = at_ms // BUCKET_MS
+        meter_faults = {meter.name: meter.faults_on for meter in meters}
+        for device, vehicle in zip(vehicles, site.vehicles, strict=True):
+            one = self._sum(device.name, bucket)
+            one.ac += vehicle.kwh_ac
+            one.dc += vehicle.kwh_dc
+            one.add_faults(device.faults_on, device.name)
+            if (point := vehicle.at) is not None:
+                one.charge_point, one.meter = point.meter.place, point.meter.meter_id
+                one.add_faults(meter_faults[one.meter], one.meter)
+                if point.degraded:
+                    one.faults.add(f"charger_degraded:cp-{point.number:05d}")
+                if not site.powered:
+                    one.faults.add(f"grid_outage:site-{site.number}")
+
+    def _sum(self, vehicle_id: str, bucket: int) -> _Sum:
+        """The vehicle's open bucket; one that is over is written."""
+        one = self._sums.get(vehicle_id)
+        if one is None or one.bucket != bucket:
+            if one is not None:
+                self._write(one.line(vehicle_id))
+            one = self._sums[vehicle_id] = _Sum(bucket)
+        return one
+
+    def _write(self, line: msgspec.Struct) -> None:
+        self._file.write(_encode(line) + b"\n")
