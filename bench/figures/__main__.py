@@ -18,8 +18,12 @@ def main(
 ) -> None:
     """Brings the document up to date with the records."""
     page = DOCS / "performance.md"
-    wanted = {DOCS / "plots" / f"{name}.svg": svg for name, svg in plots()}
-    wanted[page] = MARKED.sub(lambda found: f"{found[1]}{table(found[2])}\n{found[3]}", page.read_text())
+    drawn = dict(plots())
+    images = "\n".join(f"![{name}](plots/{name}.svg)" for name in drawn)
+    wanted = {DOCS / "plots" / f"{name}.svg": svg for name, svg in drawn.items()}
+    wanted[page] = MARKED.sub(
+        lambda found: f"{found[1]}{images if found[2] == 'plots' else table(found[2])}\n{found[3]}", page.read_text()
+    )
     old = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
     for path in old:
         print(f"{'old' if check else 'written'}: {path.relative_to(DOCS.parent)}")
