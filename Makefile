@@ -12,8 +12,9 @@ DEVICES ?= 200
 PYTEST_ARGS ?=
 CHAOS_ARGS ?=
 FUZZ_ARGS ?=
+RIVALS_ARGS ?=
 
-.PHONY: help install demo test check dashboard chaos fuzz bench-check fmt lock clean
+.PHONY: help install demo test check dashboard chaos fuzz bench-check rivals figures fmt lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -50,6 +51,12 @@ fuzz: install ## a million payloads to the decoder and to a second reading of th
 
 bench-check: install ## every bench, small: ratios within limits, or exit code 1 (a minute or two)
 	$(BIN)/joulegate bench check
+
+rivals: install ## joulegate beside what others do instead: rates, CPU, and what is lost when they are killed (about ten minutes)
+	PYTHONPATH=bench $(BIN)/python -m rivals $(RIVALS_ARGS)
+
+figures: install ## docs/performance.md's tables and plots from the records in bench/*.json
+	PYTHONPATH=bench $(BIN)/python -m figures
 
 fmt: install ## format and mend what can be mended
 	$(BIN)/ruff check --fix .

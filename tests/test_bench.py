@@ -10,7 +10,7 @@ import pytest
 
 from command_support import COMMAND
 from joulegate_cli.bench.child import http_child
-from joulegate_cli.bench.ingest import IngestResult, bench_ingest
+from joulegate_cli.bench.ingest import USUAL, IngestResult, Setup, bench_ingest
 from joulegate_cli.bench.latency import LatencyResult, Load, SustainedResult, bench_latency
 from joulegate_cli.bench.mixed import Mix, MixedResult, bench_mixed
 from joulegate_cli.bench.plain_copy import rows_in_history
@@ -38,8 +38,9 @@ def measured(results: Results) -> list[msgspec.Struct]:
     return found
 
 
-def test_ingest() -> None:
-    (result,) = measured(bench_ingest(120_000, 2000, quiet))
+@pytest.mark.parametrize("setup", [USUAL, Setup(gateways=2, batch_max=3000)])
+def test_ingest(setup: Setup) -> None:
+    (result,) = measured(bench_ingest(120_000, 2000, quiet, setup))
     assert isinstance(result, IngestResult)
     assert result.committed == result.messages == 120_000
     assert result.bare_loop_ratio == pytest.approx(result.readings_per_second / result.bare_loop_per_second)

@@ -28,9 +28,9 @@ def readings(devices: int, count: int, end: datetime, *, first_slot: int = 0) ->
         made += slots
 
 
-def create_session(broker_url: str, client_id: str) -> None:
-    """Subscribes as `client_id` and leaves: from then on the broker queues for it."""
-    asyncio.run(_create_session(broker_url, client_id))
+def create_session(broker_url: str, client_id: str, share_group: str = "") -> None:
+    """Subscribes as `client_id` and leaves: from then on the broker queues for it, its share of the messages if there is a group."""
+    asyncio.run(_create_session(broker_url, client_id, f"$share/{share_group}/" if share_group else ""))
 
 
 def publish(
@@ -49,7 +49,7 @@ def publish(
     return count / (time.perf_counter() - started)
 
 
-async def _create_session(broker_url: str, client_id: str) -> None:
+async def _create_session(broker_url: str, client_id: str, prefix: str) -> None:
     address = parse_broker_url(broker_url)
     client = aiomqtt.Client(
         hostname=address.host,
@@ -60,7 +60,7 @@ async def _create_session(broker_url: str, client_id: str) -> None:
     )
     async with client:
         for topic_filter in TOPIC_FILTERS.values():
-            await client.subscribe(topic_filter, max_qos=aiomqtt.QoS.AT_LEAST_ONCE)
+            await client.subscribe(prefix + topic_filter, max_qos=aiomqtt.QoS.AT_LEAST_ONCE)
 
 
 async def _publish(

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -118,17 +118,19 @@ def _child(command: str, settings: Mapping[str, str], log: Path) -> Iterator[sub
             process.wait()
 
 
-def wait_committed(gateway: Service, count: int, *, poll_seconds: float, timeout_seconds: float) -> Iterator[int]:
-    """Yields the number of committed readings until there are `count`.
+def wait_committed(
+    gateways: Sequence[Service], count: int, *, poll_seconds: float, timeout_seconds: float
+) -> Iterator[int]:
+    """Yields the number of readings that all `gateways` together have committed, until there are `count`.
 
     Duplicates do not count: what was on its way when the gateway left the broker comes again, and is settled twice.
 
     Raises:
-        JoulegateError: the gateway ended, or no progress is made for `timeout_seconds`.
+        JoulegateError: a gateway ended, or no progress is made for `timeout_seconds`.
     """
     last, moved = -1, time.monotonic()
     while True:
-        done = gateway.settled().get("committed", 0)
+        done = sum(gateway.settled().get("committed", 0) for gateway in gateways)
         if done != last:
             last, moved = done, time.monotonic()
             yield done
@@ -140,11 +142,16 @@ def wait_committed(gateway: Service, count: int, *, poll_seconds: float, timeout
 
 
 class Program:
-    """A module of this package as a program of its own: one argument, JSON; its result, JSON, on standard output."""
+    """A module of this package as a program of its own: one argument, JSON; its result, JSON, on standard output.
 
-    def __init__(self, module: str, argument: msgspec.Struct) -> None:
+    Args:
+        script: the program's file, when it is not in this package.
+    """
+
+    def __init__(self, module: str, argument: msgspec.Struct, *, script: Path | None = None) -> None:
         self._module = module
-        command = [sys.executable, "-m", f"joulegate_cli.bench.{module}", msgspec.json.encode(argument).decode()]
+        program = [str(script)] if script else ["-m", f"joulegate_cli.bench.{module}"]
+        command = [sys.executable, *program, msgspec.json.encode(argument).decode()]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def result(self, kind: type[Any], *, timeout_seconds: float) -> Any:

@@ -26,17 +26,23 @@ def ingest(
     stalled: Annotated[
         int, typer.Option(min=0, help="Instead: memory with the database stalled for so many seconds.")
     ] = 0,
+    gateways: Annotated[int, typer.Option(min=1, max=8, help="Gateways that share the work.")] = 1,
+    batch_max: Annotated[
+        int, typer.Option(min=0, max=100_000, help="Messages in a batch, at most; 0: the gateway's default.")
+    ] = 0,
     runs: Runs = 3,
     json: Json = False,
 ) -> None:
     """Fills the broker with a backlog and drains it: readings/s until all are committed, beside a bare loop and a COPY."""
-    from joulegate_cli.bench.ingest import bench_ingest
+    from joulegate_cli.bench.ingest import Setup, bench_ingest
     from joulegate_cli.bench.stalled import bench_stalled
 
     if stalled:
         _run("ingest --stalled", runs, json, lambda progress: bench_stalled(messages, devices, stalled, progress))
     else:
-        _run("ingest", runs, json, lambda progress: bench_ingest(messages, devices, progress))
+        _run(
+            "ingest", runs, json, lambda progress: bench_ingest(messages, devices, progress, Setup(gateways, batch_max))
+        )
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -22,8 +23,37 @@ STALL_SECONDS = 60.0
 BARE_SECONDS = 300.0
 
 
+class Setup(msgspec.Struct, frozen=True):
+    """How many gateways share the work, over a shared subscription if they are more than one, and their batches; 0: the default."""
+
+    gateways: int = 1
+    batch_max: int = 0
+
+    @property
+    def share_group(self) -> str:
+        """The group of the subscription, empty for one gateway."""
+        return "bench" if self.gateways > 1 else ""
+
+    def client_ids(self, first: str) -> list[str]:
+        """The gateways' client ids."""
+        return [first, *(f"{first}-{number}" for number in range(2, self.gateways + 1))]
+
+    def environ(self) -> dict[str, str]:
+        """Settings for each gateway."""
+        batches = {"JOULEGATE_BATCH_MAX": str(self.batch_max)} if self.batch_max else {}
+        return batches | ({"JOULEGATE_SHARE_GROUP": self.share_group} if self.share_group else {})
+
+    def __str__(self) -> str:
+        """What is not as usual; empty when all is."""
+        gateways = f", {self.gateways} gateways" if self.gateways > 1 else ""
+        return gateways + (f", batches of at most {self.batch_max:,}" if self.batch_max else "")
+
+
+USUAL = Setup()
+
+
 class Drained(msgspec.Struct, frozen=True, rename="camel"):
-    """How a gateway took a backlog: the rate is from the first commit seen to the last."""
+    """How gateways took a backlog: the rate is from the first commit seen to the last. CPU of all, memory of the largest."""
 
     readings_per_second: float
     cpu_us: float
@@ -54,7 +84,7 @@ class IngestResult(msgspec.Struct, frozen=True, rename="camel"):
     fill_per_second: Annotated[float, Figure("fill, messages/s acknowledged to the publisher")]
 
 
-def bench_ingest(messages: int, devices: int, progress: Progress) -> Results:
+def bench_ingest(messages: int, devices: int, progress: Progress, setup: Setup = USUAL) -> Results:
     """One run on servers of its own.
 
     Raises:
@@ -63,15 +93,15 @@ def bench_ingest(messages: int, devices: int, progress: Progress) -> Results:
     with bench_servers() as servers:
         filled = fill_backlog(servers, BARE_CLIENT, messages, devices, progress)
         bare = _bare_loop(servers, messages)
-        fill_backlog(servers, GATEWAY_CLIENT, messages, devices, progress)
-        drained = drain(servers, GATEWAY_CLIENT, messages, progress)
+        fill_backlog(servers, GATEWAY_CLIENT, messages, devices, progress, setup=setup)
+        drained = drain(servers, GATEWAY_CLIENT, messages, progress, setup=setup)
         committed = rows_in_history(servers.postgres.url())
         cpu = servers.database_cpu_seconds()
         copied = copied_per_second(servers.postgres.url())
         copy_cpu_us = (servers.database_cpu_seconds() - cpu) / committed * 1e6
     require_all(committed, messages)
     yield (
-        f"backlog of {messages:,} readings, {devices:,} devices",
+        f"backlog of {messages:,} readings, {devices:,} devices{setup}",
         IngestResult(
             messages=messages,
             devices=devices,
@@ -95,10 +125,18 @@ def bench_ingest(messages: int, devices: int, progress: Progress) -> Results:
 
 
 def fill_backlog(
-    servers: Servers, client_id: str, messages: int, devices: int, progress: Progress, *, first_slot: int = 0
+    servers: Servers,
+    client_id: str,
+    messages: int,
+    devices: int,
+    progress: Progress,
+    *,
+    first_slot: int = 0,
+    setup: Setup = USUAL,
 ) -> float:
     """Lets a backlog wait for `client_id`. Returns the messages acknowledged to the publisher per second."""
-    create_session(servers.broker.url, client_id)
+    for member in setup.client_ids(client_id):
+        create_session(servers.broker.url, member, setup.share_group)
     return publish_backlog(servers, f"filler of {client_id}", messages, devices, progress, first_slot=first_slot)
 
 
@@ -110,18 +148,31 @@ def publish_backlog(
     return publish(servers.broker.url, client_id, backlog, _phase(progress, client_id, messages))
 
 
-def drain(servers: Servers, client_id: str, messages: int, progress: Progress, database: str = "postgres") -> Drained:
-    """Runs a gateway until it has settled the whole backlog.
+def drain(
+    servers: Servers,
+    client_id: str,
+    messages: int,
+    progress: Progress,
+    database: str = "postgres",
+    *,
+    setup: Setup = USUAL,
+) -> Drained:
+    """Runs gateways until they have settled the whole backlog.
 
     Raises:
-        JoulegateError: it ended, makes no progress, or the backlog is too small to be timed.
+        JoulegateError: one ended, they make no progress, or the backlog is too small to be timed.
     """
     started, database_cpu = time.perf_counter(), servers.database_cpu_seconds()
-    log = servers.directory / f"{client_id}.log"
-    with gateway_child(servers.environ(database), client_id, log) as gateway:
-        settling = wait_committed(gateway, messages, poll_seconds=POLL_SECONDS, timeout_seconds=STALL_SECONDS)
+    environ = servers.environ(database) | setup.environ()
+    with ExitStack() as stack:
+        gateways = [
+            stack.enter_context(gateway_child(environ, member, servers.directory / f"{member}.log"))
+            for member in setup.client_ids(client_id)
+        ]
+        settling = wait_committed(gateways, messages, poll_seconds=POLL_SECONDS, timeout_seconds=STALL_SECONDS)
         seen = list(_timed(settling, _phase(progress, client_id, messages)))
-        cpu, peak = gateway.cpu_seconds(), gateway.peak_mb()
+        cpu = sum(gateway.cpu_seconds() for gateway in gateways)
+        peak = max(gateway.peak_mb() for gateway in gateways)
     first = next((at, settled) for at, settled in seen if settled)
     ended = seen[-1][0]
     if first[1] >= messages:

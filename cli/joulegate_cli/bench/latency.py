@@ -105,7 +105,7 @@ def _introduce(servers: Servers, gateway: Service, devices: int) -> None:
 
 
 def _wait(gateway: Service, count: int) -> None:
-    for _ in wait_committed(gateway, count, poll_seconds=0.1, timeout_seconds=30):
+    for _ in wait_committed([gateway], count, poll_seconds=0.1, timeout_seconds=30):
         pass
 
 

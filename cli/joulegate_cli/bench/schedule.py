@@ -1,5 +1,7 @@
 """When a fleet publishes: evenly, one device after the other, round by round. Known beforehand, so that delays can be told from it."""
 
+from datetime import UTC, datetime
+
 import msgspec
 
 from joulegate_cli.bench.messages import message
@@ -9,7 +11,7 @@ class Schedule(msgspec.Struct, frozen=True):
     """`count` readings from `start` (epoch seconds) on, at `rate` a second, of `devices` devices in turn.
 
     A reading's timestamp is the millisecond at which it is due, whenever it is really published: a publisher that
-    falls behind makes the delays longer and does not hide them.
+    falls behind makes the delays longer and does not hide them. `as_text`: it is published as RFC 3339, not as a number.
     """
 
     broker_url: str
@@ -17,6 +19,7 @@ class Schedule(msgspec.Struct, frozen=True):
     rate: float
     devices: int
     count: int
+    as_text: bool = False
 
     def due(self, index: int) -> int:
         """When the reading is due, epoch milliseconds."""
@@ -32,4 +35,10 @@ class Schedule(msgspec.Struct, frozen=True):
 
     def message(self, index: int) -> tuple[str, bytes]:
         """Topic and payload."""
-        return message(self.slot(index), index // self.devices, str(self.due(index)))
+        due = self.due(index)
+        text = (
+            f'"{datetime.fromtimestamp(due / 1000, UTC):%Y-%m-%dT%H:%M:%S}.{due % 1000:03d}Z"'
+            if self.as_text
+            else str(due)
+        )
+        return message(self.slot(index), index // self.devices, text)

@@ -46,7 +46,7 @@ def bench_stalled(messages: int, devices: int, seconds: int, progress: Progress)
                 publish_backlog(servers, "filler", messages, devices, progress)
                 _hold(gateway, seconds, progress)
             stalled_peak, ended = gateway.peak_mb(), time.perf_counter()
-            for done in wait_committed(gateway, messages, poll_seconds=POLL_SECONDS, timeout_seconds=STALL_SECONDS):
+            for done in wait_committed([gateway], messages, poll_seconds=POLL_SECONDS, timeout_seconds=STALL_SECONDS):
                 progress("after the stall", done, messages)
             recovery, peak = time.perf_counter() - ended, gateway.peak_mb()
         committed = rows_in_history(servers.postgres.url())
