@@ -133,6 +133,20 @@ async def test_the_log_has_the_tokens_name_and_never_the_token(database_url: str
     assert READ not in str(logs)
 
 
+async def test_without_tokens_the_pages_of_others_change_nothing(database_url: str) -> None:
+    """They need not even be able to read the answer for that: so it is refused before."""
+    mine, other = "http://joulegate", "https://fleet.example"
+    for origins, allowed in ((frozenset[str](), {None, mine}), (frozenset({other}), {None, mine, other})):
+        async with open_reader(database_url) as reader, open_link_store(database_url) as links:
+            app = create_app(reader, lambda: at(0), Metrics(), links, gate=Gate(origins=origins))
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=mine) as api:
+                for origin in (None, mine, other, "http://joulegate:8080", "null"):
+                    headers = {"Origin": origin} if origin else {}
+                    response = await api.delete("/v1/links/7", headers=headers)
+                    assert response.status_code == (404 if origin in allowed else 403), origin
+                    assert (await api.get("/v1/links", headers=headers)).status_code == 200
+
+
 async def test_without_tokens_the_document_says_that_none_is_needed(database_url: str) -> None:
     async with open_reader(database_url) as reader:
         transport = httpx.ASGITransport(app=create_app(reader, lambda: at(0), Metrics()))

@@ -1,4 +1,4 @@
-"""Schemathesis against a running sidecar with data in it: what the document promises is tried, and what it forbids.
+"""Schemathesis against a running sidecar that has data and asks for tokens: what the document promises is tried, and what it forbids.
 
 The program runs beside the test, as a user would run it, with a fixed seed; its own report is the test's message. Besides what is said
 in the configuration all of its checks hold, for valid and for invalid requests, one by one and in sequences.
@@ -24,6 +24,7 @@ wait-for-schema = 10.0
 request-timeout = 30.0
 continue-on-failure = true
 workers = 1
+headers = {{ Authorization = "Bearer {token}" }}
 
 [generation]
 max-examples = 15
@@ -62,6 +63,8 @@ from = {{ dictionary = "beginnings", probability = 0.7 }}
 to = {{ dictionary = "ends", probability = 0.7 }}
 """
 
+TOKEN = "a-token-that-may-operate"
+
 LINKS = 30
 """Sequences begin with lists: these are there to be looked at, deleted and looked for again."""
 
@@ -73,9 +76,11 @@ async def test_a_sidecar_keeps_to_its_document(
     await seed(database_url)
     assert await refuse(database_url) == 1  # no reading by any rule: it stays, however often it is tried
     beginning, end = at(0).isoformat(), at(SEEDED_UNTIL).isoformat()
-    (tmp_path / "schemathesis.toml").write_text(CONFIGURATION.format(beginning=beginning, end=end))
+    (tmp_path / "schemathesis.toml").write_text(CONFIGURATION.format(beginning=beginning, end=end, token=TOKEN))
     with capture_logs() as logs:
-        async with sidecar(database_url, now=at(SEEDED_UNTIL)) as client:
+        settings = {"JOULEGATE_API_TOKENS": TOKEN, "JOULEGATE_RATE_LIMIT": "0"}
+        async with sidecar(database_url, now=at(SEEDED_UNTIL), **settings) as client:
+            client.headers["Authorization"] = f"Bearer {TOKEN}"
             for number in range(LINKS):
                 body = {"vehicleId": "v-1", "meterId": f"m-{10 + number}", "validFrom": beginning}
                 assert (await client.put("/v1/links", json=body)).status_code == 201

@@ -20,6 +20,7 @@ import pytest
 
 from joulegate_cli.local.ports import is_listening
 from joulegate_cli.local.postgres import LocalPostgres
+from joulegate_core.tokens import hashed_entry, make_token
 from up_harness import READY, WITHOUT_MOSQUITTO, Up, alive, running
 
 needs_clients = pytest.mark.skipif(shutil.which("mosquitto_pub") is None, reason="mosquitto-clients is not installed")
@@ -47,6 +48,18 @@ def test_it_shows_an_efficiency_and_the_curl_line_gives_it(up: Up) -> None:
     answer = json.loads(_shell(line))
     assert answer["vehicleId"] == "v-00001"
     assert 0.85 <= answer["efficiencyRatio"] <= 1
+
+
+def test_where_http_asks_for_tokens_it_shows_how_to_send_one(tmp_path: Path) -> None:
+    """It knows the hash only, and yet asks for a first answer itself."""
+    token = make_token()
+    for up in running(tmp_path, devices=1, JOULEGATE_API_TOKENS=hashed_entry("me", "read", token)):
+        assert "v-00001: 0." in up.text
+        assert token not in up.text
+        (line,) = up.lines("curl ")
+        assert '-H "Authorization: Bearer $TOKEN"' in line
+        assert json.loads(_shell(f"TOKEN={token}; {line}"))["vehicleId"] == "v-00001"
+        assert json.loads(_shell(f"TOKEN=; {line}"))["code"] == "unauthorized"
 
 
 def test_every_printed_page_is_there(up: Up) -> None:

@@ -25,12 +25,13 @@ READY = re.compile(r"ready after .* s;")
 class Up:
     """One `joulegate up`, perhaps started several times."""
 
-    def __init__(self, directory: Path, *, devices: int = 5, program: str = PROGRAM) -> None:
+    def __init__(self, directory: Path, *, devices: int = 5, program: str = PROGRAM, **settings: str) -> None:
         self.directory = directory / "home"
         self.output = directory / "output.txt"
         self.ports = {"mqtt": free_port(), "http": free_port(), "metrics": free_port()}
         self._program = program
         self._devices = devices
+        self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -46,6 +47,7 @@ class Up:
         return inherited | {
             "JOULEGATE_HTTP_PORT": str(self.ports["http"]),
             "JOULEGATE_METRICS_PORT": str(self.ports["metrics"]),
+            **self._settings,
         }
 
     def run(self) -> "subprocess.CompletedProcess[str]":

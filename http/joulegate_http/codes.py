@@ -35,7 +35,11 @@ class Code(StrEnum):
     BAD_FIELD = "bad_field", HTTPStatus.BAD_REQUEST, "A field of the body is missing, unknown or of another type."
     MALFORMED_REQUEST = "malformed_request", HTTPStatus.BAD_REQUEST, "Not a request of HTTP/1.1; the connection ends."
     UNAUTHORIZED = "unauthorized", HTTPStatus.UNAUTHORIZED, "There is no token, or not one of the service's."
-    FORBIDDEN = "forbidden", HTTPStatus.FORBIDDEN, "The token has not the role that this needs."
+    FORBIDDEN = (
+        "forbidden",
+        HTTPStatus.FORBIDDEN,
+        "The token has not the role that this needs; without tokens: a page of another origin.",
+    )
     NOT_FOUND = "not_found", HTTPStatus.NOT_FOUND, "There is no such route."
     VEHICLE_NOT_FOUND = "vehicle_not_found", HTTPStatus.NOT_FOUND, "No reading of this vehicle was accepted yet."
     METER_NOT_FOUND = "meter_not_found", HTTPStatus.NOT_FOUND, "No reading of this meter was accepted yet."

@@ -65,15 +65,17 @@ class RateLimiter:
 
 
 class Gate:
-    """What is asked of callers. Without tokens: only that they do not ask too much.
+    """What is asked of callers. Without tokens: that they are no other's page.
 
     Args:
         rate: units of cost a second for each caller (see `Operation.cost`); 0: as many as they like.
+        origins: of pages that may call; `*`: all.
     """
 
-    def __init__(self, tokens: Sequence[ApiToken] = (), rate: float = 0) -> None:
+    def __init__(self, tokens: Sequence[ApiToken] = (), rate: float = 0, origins: frozenset[str] = frozenset()) -> None:
         self._tokens = tokens
         self._limiter = RateLimiter(rate)
+        self._origins = origins
 
     @property
     def is_closed(self) -> bool:
@@ -91,7 +93,11 @@ class Gate:
         Raises:
             ProblemError: `unauthorized`, `forbidden`; with the challenge of RFC 6750.
         """
-        if role is None or not self._tokens:
+        if role is None:
+            return
+        if not self._tokens:
+            if role == "operate":
+                self._require_own_page(request)
             return
         token: ApiToken | None = request.state.token
         if token is None:
@@ -104,21 +110,30 @@ class Gate:
             )
 
     def charge(self, request: Request, cost: float) -> None:
-        """Books what the request costs its caller: the token, or without tokens the client's address.
+        """Books what the request costs its caller. Without tokens all callers are this machine's own, and pay nothing.
 
         Raises:
             ProblemError: `rate_limited`.
         """
-        if not cost:
-            return
         token: ApiToken | None = request.state.token
-        caller = token.name if token else request.client.host if request.client else ""
-        if seconds := self._limiter.wait(caller, cost):
+        if not cost or token is None:
+            return
+        if seconds := self._limiter.wait(token.name, cost):
             after = math.ceil(seconds)
             raise ProblemError(
                 Code.RATE_LIMITED,
                 f"Too many costly questions in a short time. Ask again in {after} s, or raise JOULEGATE_RATE_LIMIT.",
                 headers={"Retry-After": str(after)},
+            )
+
+    def _require_own_page(self, request: Request) -> None:
+        """Without tokens, whoever is on this machine may change things; but not any page that its browser happens to show."""
+        origin = header(request.scope, b"origin").decode("latin-1")
+        own = header(request.scope, b"host").decode("latin-1")
+        if origin and origin.partition("://")[2] != own and not self._origins & {origin, "*"}:
+            raise ProblemError(
+                Code.FORBIDDEN,
+                "A page of another origin may not change anything here: set tokens, or list its origin in JOULEGATE_CORS_ORIGINS.",
             )
 
 

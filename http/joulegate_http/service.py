@@ -38,8 +38,8 @@ async def run_http(
         SchemaMismatchError: the database's schema is not this version's.
         PortTakenError: the HTTP port is in use.
     """
-    gate = Gate(tokens_for_listening(settings), settings.rate_limit)
     origins = parse_origins(settings.cors_origins)
+    gate = Gate(tokens_for_listening(settings), settings.rate_limit, origins)
     async with (
         open_reader(settings.read_database_url or settings.database_url) as reader,
         open_link_store(settings.database_url) as links,
