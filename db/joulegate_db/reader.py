@@ -12,7 +12,7 @@ from joulegate_db.evidence import gather
 from joulegate_db.live import MeterState, VehicleState, meter_state, vehicle_state
 from joulegate_db.performance import Performance, performance
 from joulegate_db.plain import plain_performance
-from joulegate_db.series import series
+from joulegate_db.series import SeriesPoint, series
 from joulegate_db.windows import Window
 
 POOL_SIZE = 8
@@ -43,11 +43,11 @@ class Reader:
             evidence = await gather(connection, vehicle, window)
         return None if evidence is None else performance(vehicle, window, evidence)
 
-    async def series(self, vehicle: str, window: Window, step: timedelta) -> list[Performance] | None:
+    async def series(self, vehicle: str, window: Window, step: timedelta) -> list[SeriesPoint] | None:
         """The same in steps, cut at UTC multiples of `step` (a multiple of 15 minutes)."""
         async with self.snapshot() as connection:
             evidence = await gather(connection, vehicle, window)
-        return None if evidence is None else series(vehicle, window, evidence, step)
+            return None if evidence is None else await series(connection, vehicle, window, evidence, step)
 
     async def meter(self, device: str, now: datetime) -> MeterState | None:
         """The newest measured state of a meter, None for one that never reported."""

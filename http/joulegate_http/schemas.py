@@ -98,7 +98,7 @@ class Performance(Wire, frozen=True):
 
 
 class SeriesPoint(Wire, frozen=True):
-    """One step of a series: the performance answer for its own window."""
+    """One step of a series: the performance answer for its own window, and the last state of charge in it."""
 
     window: Window
     total_kwh_consumed_ac: Kwh | None
@@ -107,6 +107,7 @@ class SeriesPoint(Wire, frozen=True):
     avg_battery_temp: Celsius | None
     status: Status
     quality: Quality
+    soc: Percent | None
 
 
 class Series(Wire, frozen=True):

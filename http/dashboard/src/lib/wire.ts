@@ -58,7 +58,7 @@ export interface Quality {
   pairedEfficiencyRatio: number | null;
 }
 
-export interface SeriesPoint {
+interface Answer {
   window: Window;
   totalKwhConsumedAc: number | null;
   totalKwhDeliveredDc: number | null;
@@ -68,7 +68,11 @@ export interface SeriesPoint {
   quality: Quality;
 }
 
-export interface Performance extends SeriesPoint {
+export interface SeriesPoint extends Answer {
+  soc: number | null;
+}
+
+export interface Performance extends Answer {
   vehicleId: string;
   meters: { meterId: string; kwhConsumedAc: number }[];
 }

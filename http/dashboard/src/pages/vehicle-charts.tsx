@@ -27,6 +27,7 @@ export function VehicleCharts({ series }: { series: Series }) {
   );
   const ratios = useMemo<uPlot.AlignedData>(() => [times, column((point) => (isJudged(point) ? ratioOf(point) : null))], [points]);
   const temperatures = useMemo<uPlot.AlignedData>(() => [times, column((point) => point.avgBatteryTemp)], [points]);
+  const charge = useMemo<uPlot.AlignedData>(() => [times, column((point) => point.soc)], [points]);
   const judged = points.filter(isJudged);
   const gaps = points.reduce((sum, point) => sum + point.quality.gapMinutes, 0);
   const shape = `${series.vehicleId} ${series.window.from} ${series.window.to}`;
@@ -54,7 +55,15 @@ export function VehicleCharts({ series }: { series: Series }) {
         height={140}
         data={temperatures}
         shape={`temperature ${shape}`}
-        options={() => temperatureOptions(points)}
+        options={() => lineOptions(points, 'Battery', 'warm', (degrees) => `${number(degrees, 0)} °C`)}
+      />
+      <h3>State of charge</h3>
+      <Chart
+        label={`State of charge at the end of each ${NAMES[bucket]}, in per cent. The table below has the figures.`}
+        height={140}
+        data={charge}
+        shape={`charge ${shape}`}
+        options={() => lineOptions(points, 'Charge', 'accent', (soc) => `${number(soc, 0)} %`, [0, 100])}
       />
       <p class="legend">
         <span class="key gap">no readings</span> <span class="key reset">counter reset or jump</span>
@@ -110,13 +119,14 @@ function ratioOptions(points: SeriesPoint[]): Options {
   };
 }
 
-function temperatureOptions(points: SeriesPoint[]): Options {
+function lineOptions(points: SeriesPoint[], label: string, stroke: string, text: (value: number) => string, range?: [number, number]): Options {
   return {
     ...base(points),
-    axes: axes((degrees) => `${number(degrees, 0)} °C`),
+    ...(range && { scales: { y: { range } } }),
+    axes: axes(text),
     series: [
       timeSeries(),
-      { label: 'Battery', stroke: colour('warm'), width: 1.8, value: (_, degrees) => (degrees === null ? '–' : `${number(degrees, 1)} °C`), points: { show: false } },
+      { label, stroke: colour(stroke), width: 1.8, value: (_, value) => (value === null ? '–' : text(value)), points: { show: false } },
     ],
   };
 }
@@ -172,6 +182,7 @@ function Figures({ points }: { points: SeriesPoint[] }) {
               <th scope="col" class="num">DC</th>
               <th scope="col" class="num">Ratio</th>
               <th scope="col" class="num">Battery</th>
+              <th scope="col" class="num">Charge</th>
               <th scope="col" class="num">Readings</th>
               <th scope="col">Status</th>
               <th scope="col">Marks</th>
@@ -185,6 +196,7 @@ function Figures({ points }: { points: SeriesPoint[] }) {
                 <td class="num">{energy(point.totalKwhDeliveredDc)}</td>
                 <td class="num">{percent(point.efficiencyRatio)}</td>
                 <td class="num">{number(point.avgBatteryTemp, 1)} °C</td>
+                <td class="num">{point.soc === null ? '–' : `${number(point.soc, 0)} %`}</td>
                 <td class="num">{coverage(point.quality.coverage)}</td>
                 <td><StatusBadge status={point.status} /></td>
                 <td>{marksInWords(point)}</td>
