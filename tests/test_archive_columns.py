@@ -46,6 +46,18 @@ def test_packed_and_unpacked_rows_are_the_same(rows: list[tuple[Any, ...]], cut:
     assert digest(*parts) == digest(whole) == digest(*(whole.slice(n, 1) for n in range(len(rows))))
 
 
+def test_places_that_a_later_batch_needs_are_bounded_by_an_earlier_one() -> None:
+    """Nine digits before the point and eight behind it are no exact integer of 10^-8: the column stays as it is."""
+    rows = [(n, kwh, 230.0, False, "m", "cp") for n, kwh in enumerate((90071993.0, 0.12345678))]
+    whole = batch(rows)
+    scales = columns.widen(columns.widen({}, whole.slice(0, 1)), whole.slice(1))
+    assert scales["kwh"] is None
+    assert (
+        columns.unpack(columns.pack(whole, columns.packed_schema(Stream.METER, scales))).to_pylist()
+        == whole.to_pylist()
+    )
+
+
 @settings(max_examples=100, deadline=None)
 @given(ROWS.filter(bool), st.data())
 def test_another_row_is_another_digest(rows: list[tuple[Any, ...]], data: st.DataObject) -> None:
@@ -77,4 +89,5 @@ def test_neighbouring_names_do_not_flow_into_each_other() -> None:
 )
 def test_as_many_places_as_are_needed(values: list[float], scale: int | None) -> None:
     rows = [(1, value, 1.0, False, "d", "c") for value in values]
-    assert columns.widen({}, batch(rows))["kwh"] == scale
+    found = columns.widen({}, batch(rows))["kwh"]
+    assert (None if found is None else found.places) == scale

@@ -156,7 +156,7 @@ async def test_a_vehicle_its_gap_and_a_link_that_is_made_and_ended(browser: Brow
         await expect(page.get_by_role("img", name="Readings are missing for")).to_be_visible()
         await page.get_by_text("The figures as a table").click()
         await expect(page.locator(".figures-table")).to_contain_text("gap ")
-        assert await page.locator(".chart canvas").count() == 3
+        assert await page.locator(".chart canvas").count() == 4
 
         await visit.open("/#/vehicles/v-2")
         await expect(page.locator(".figure", has=page.get_by_text("AC drawn", exact=True))).to_contain_text(

@@ -6,7 +6,7 @@ The packing is exact: a day with a value for which it is not keeps that column a
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,7 +15,9 @@ from joulegate_core.telemetry import Stream
 from joulegate_db.archive import COLUMNS
 
 MAX_SCALE = 9
-EXACT_INTEGERS = 2**53
+EXACT_INTEGERS = 2**50
+"""A float holds integers up to 2^53. Three bits less, and float times power of ten is off by less than a half: whatever is a decimal
+of some places is found to be one of more places, too, as long as it stays below."""
 PRECISION = 18
 
 TYPES: Mapping[str, pa.DataType] = {
@@ -34,8 +36,16 @@ FLOATS = ("kwh", "battery_temp", "voltage", "soc")
 TEXTS = ("device", "charge_point")
 TS = pa.timestamp("us", "UTC")
 
-Scales = dict[str, int | None]
-"""By column: how many decimal places are kept; None: as a float."""
+
+class Places(NamedTuple):
+    """How many decimal places a column needs, and the largest of its values, which bounds how many it can have."""
+
+    places: int = 0
+    largest: float = 0.0
+
+
+Scales = dict[str, Places | None]
+"""By column; None: it is kept as floats."""
 
 
 def plain_schema(stream: Stream) -> pa.Schema:
@@ -49,7 +59,7 @@ def packed_schema(stream: Stream, scales: Scales) -> pa.Schema:
         **TYPES,
         "ts": TS,
         **dict.fromkeys(TEXTS, pa.dictionary(pa.int32(), pa.string())),
-        **{name: pa.decimal64(PRECISION, scale) for name, scale in scales.items() if scale is not None},
+        **{name: pa.decimal64(PRECISION, scale.places) for name, scale in scales.items() if scale is not None},
     }
     return pa.schema([pa.field(name, types[name], nullable=False) for name in COLUMNS[stream]])
 
@@ -58,11 +68,20 @@ def widen(scales: Scales, batch: pa.RecordBatch) -> Scales:
     """The places that are needed when `batch` is added."""
     needed = dict(scales)
     for name in FLOATS:
-        scale = needed.get(name, 0)
+        scale = needed.get(name, Places())
         if name in batch.schema.names and scale is not None:
-            found = (one for one in range(scale, MAX_SCALE + 1) if _unscaled(batch[name], one) is not None)
-            needed[name] = next(found, None)
+            needed[name] = _widened(scale, batch[name])
     return needed
+
+
+def _widened(scale: Places, array: Any) -> Places | None:
+    bounds = pc.min_max(array)
+    largest = (
+        max(scale.largest, abs(bounds["min"].as_py()), abs(bounds["max"].as_py())) if len(array) else scale.largest
+    )
+    possible = (one for one in range(scale.places, MAX_SCALE + 1) if largest * 10.0**one < EXACT_INTEGERS)
+    places = next((one for one in possible if _unscaled(array, one) is not None), None)
+    return None if places is None else Places(places, largest)
 
 
 def pack(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -94,14 +113,11 @@ def _unpack(array: Any, kind: pa.DataType) -> Any:
 
 
 def _unscaled(array: Any, scale: int) -> Any | None:
-    """The floats as integers of 10^-scale, None when they are not exactly that.
+    """The floats, whose largest is below EXACT_INTEGERS of them, as integers of 10^-scale; None when they are not exactly that.
 
     An integer below 2^53 and a power of ten up to 10^22 are exact floats, so that their quotient is the float nearest to the decimal.
     """
     scaled = pc.round(pc.multiply(array.cast(pa.float64()), 10.0**scale))
-    bounds = pc.min_max(scaled)
-    if len(array) and max(abs(bounds["min"].as_py()), abs(bounds["max"].as_py())) >= EXACT_INTEGERS:
-        return None
     back = pc.divide(scaled, 10.0**scale).cast(array.type, safe=False)
     return scaled.cast(pa.int64()) if pc.all(pc.equal(back, array), min_count=0).as_py() else None
 
