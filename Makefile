@@ -19,7 +19,7 @@ RIVALS_ARGS ?=
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
-$(STAMP): requirements/dev.txt pyproject.toml scripts/bootstrap
+$(STAMP): requirements/dev.txt pyproject.toml scripts/bootstrap scripts/apt
 	PYTHON="$(PYTHON)" scripts/bootstrap "$(VENV)"
 	@touch $@
 
@@ -28,7 +28,11 @@ install: $(STAMP) ## put everything into .venv/ (and mosquitto on the machine, w
 demo: install ## everything on this machine with a simulated fleet: broker, database, gateway, HTTP
 	$(BIN)/joulegate up --devices $(DEVICES)
 
-test: install ## the whole suite, on a real broker and a real PostgreSQL
+$(VENV)/.browser: scripts/bootstrap-browser $(STAMP)
+	scripts/bootstrap-browser
+	@touch $@
+
+test: install $(VENV)/.browser ## the whole suite, on a real broker and a real PostgreSQL
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 check: install ## lint, formatting, types, imports, lock files, the built dashboard
