@@ -193,3 +193,20 @@ async def test_the_command(database_url: str, db: asyncpg.Connection) -> None:
         failed = joulegate(database_url, "quarantine", *arguments)
         assert failed.returncode == code
         assert failed.stderr
+
+
+async def test_a_reading_of_an_archived_day_stays(database_url: str, db: asyncpg.Connection) -> None:
+    await refuse(database_url, [message(1, ts=TEN - timedelta(days=1)), message(2)])
+    await db.execute("update roll_state set archived_until = $1", TEN - timedelta(hours=1))
+    replayer = replayer_of(load_settings({"JOULEGATE_DATABASE_URL": database_url}), lambda: NOW)
+    try:
+        numbers = [row["id"] for row in await db.fetch("select id from quarantine order by id")]
+        archived, kept = [await replayer.one(number) for number in numbers]
+    finally:
+        replayer.close()
+    assert archived is not None
+    assert (archived.outcome, archived.reason) == ("quarantined", "too_old")
+    assert "joulegate archive restore" in (archived.detail or "")
+    assert kept is not None
+    assert kept.outcome == "committed"
+    assert await db.fetchval("select count(*) from quarantine") == 1

@@ -27,6 +27,8 @@ Decode = Callable[[str, bytes, datetime], Message]
 
 BATCH = 1000
 
+ARCHIVED = "its day of history is archived: bring it back first (joulegate archive restore), then replay"
+
 Outcome = Literal["committed", "duplicate", "quarantined"]
 
 
@@ -129,10 +131,13 @@ class Replayer:
         now = self._clock()
         results = Results()
         accepted: list[Replay] = []
+        archived_until = (await self._fetch("archived_until"))[0]["archived_until"]
         for row in rows:
             message = self._decode(row["topic"], row["payload"], now)
             if isinstance(message.content, Rejection):
                 results.quarantined[message.content.reason, message.content.detail] += 1
+            elif message.content.ts < archived_until:
+                results.quarantined[Reason.TOO_OLD, ARCHIVED] += 1
             else:
                 accepted.append(Replay(row["id"], message))
         if accepted:
