@@ -11,6 +11,8 @@ from dashboard_support import DESK, PHONE, Visit, chromium, seed_fleet, serving,
 from http_support import Reading, write
 from joulegate_core.clock import utc_now
 from joulegate_core.telemetry import MeterReading, VehicleReading
+from joulegate_db.presence import BUCKET
+from joulegate_db.windows import bucket_of
 
 MINUTE = timedelta(minutes=1)
 VEHICLES = 10_000
@@ -40,12 +42,14 @@ def metered(ago: timedelta, *, kwh: float = 0.1, device: str = "m-1", cp: str = 
 
 
 async def seed_hour(url: str) -> None:
-    """v-1 charges at m-1's charge point, with a gap; v-2 charges where there is no meter, and m-2 measures elsewhere."""
+    """v-1 charges at m-1's charge point, a quarter of an hour is missing; v-2 charges where no meter is, and m-2 measures elsewhere."""
     readings: list[Reading] = []
+    now = utc_now()
+    missing = bucket_of(now) - 2 * BUCKET
     for minute in range(75, 0, -1):
         ago = minute * MINUTE
         readings += [metered(ago), metered(ago, device="m-2", cp="cp-m2"), reading(ago, device="v-2", cp="cp-v2")]
-        if not 30 < minute < 50:
+        if bucket_of(now - ago) != missing:
             readings.append(reading(ago))
     await write(url, readings)
 
