@@ -150,6 +150,22 @@ async def test_the_fleet_and_an_alert_that_appears(browser: Browser, db: asyncpg
         visit.assert_calm()
 
 
+async def test_a_counter_that_began_again_is_marked(
+    browser: Browser, database_url: str, db: asyncpg.Connection
+) -> None:
+    await db.execute("insert into devices (device, kind, energy) values ('m-1', 'meter', 'register')")
+    readings: list[Reading] = []
+    for minute in range(40, 0, -1):
+        count = 100 + 0.1 * (40 - minute) if minute > 20 else 0.1 * (21 - minute)
+        readings += [metered(minute * MINUTE, kwh=count), reading(minute * MINUTE)]
+    await write(database_url, readings)
+    async with serving(database_url) as base, visiting(browser, base) as visit:
+        await visit.open("/#/vehicles/v-1")
+        await visit.page.get_by_text("The figures as a table").click()
+        await expect(visit.page.locator(".figures-table")).to_contain_text("1 reset")
+        visit.assert_calm()
+
+
 async def test_a_vehicle_its_gap_and_a_link_that_is_made_and_ended(browser: Browser, database_url: str) -> None:
     await seed_hour(database_url)
     async with serving(database_url) as base, visiting(browser, base) as visit:
