@@ -43,6 +43,7 @@ def test_values_are_converted() -> None:
         ("batchmax", "did you mean JOULEGATE_BATCH_MAX?"),
         ("databse_url", "did you mean JOULEGATE_DATABASE_URL?"),
         ("qqqqqqqqqqqqqqq", "docs/configuration.md lists all settings"),
+        ("foo", "docs/configuration.md lists all settings"),  # far from all, though the prefix is the same
     ],
 )
 def test_an_unknown_name_is_refused_with_a_hint(name: str, hint: str) -> None:

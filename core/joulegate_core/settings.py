@@ -74,8 +74,11 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     known = msgspec.structs.fields(Settings)
     names = [field.encode_name for field in known]
     for name in sorted(given.keys() - set(names)):
-        close = difflib.get_close_matches(name, names, n=1, cutoff=0.8)  # the prefix alone is half of a name
-        hint = f"did you mean {close[0]}?" if close else "docs/configuration.md lists all settings"
+        # without the prefix, which is half of a name and would make all of them alike
+        close = difflib.get_close_matches(
+            name.removeprefix(PREFIX), [other.removeprefix(PREFIX) for other in names], n=1
+        )
+        hint = f"did you mean {PREFIX}{close[0]}?" if close else "docs/configuration.md lists all settings"
         raise SettingsError(f"{name} is not a setting: {hint}")
     for field in known:
         if field.encode_name in given:

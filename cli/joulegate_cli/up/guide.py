@@ -32,7 +32,7 @@ async def guide(
     # one bare curl line, whatever the mode: scripts look for it
     lines += ["sleep 1", f"{ask}{VEHICLE}", ""] if vehicle is None else [f"sleep 1; {ask}{VEHICLE}", ""]
     lines += [
-        "For psql, and for joulegate's own commands (links, devices, rollup, migrate) in another terminal:",
+        "For psql, and for joulegate's own commands (links, quarantine, archive, doctor and so on) in another terminal:",
         "",
         f"export JOULEGATE_DATABASE_URL='{database_url}'",
         "",
