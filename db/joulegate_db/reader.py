@@ -18,9 +18,6 @@ from joulegate_db.windows import Window
 POOL_SIZE = 8
 """Twice the cores that the database is likely to have: more would only wait inside the database instead of before it."""
 
-PLAIN_POOL_SIZE = 3
-"""A plain answer takes the database half a millisecond and waits for nothing; a process of ours cannot use more of them at once."""
-
 ANSWER_SECONDS = 15.0
 """Longer than the session's statement timeout: it ends a wait for a server that no longer answers."""
 
@@ -78,10 +75,10 @@ async def open_reader(url: str, *, size: int = POOL_SIZE) -> AsyncIterator[Reade
 
     Args:
         url: PostgreSQL URL.
-        size: the most connections at a time, besides those for plain performance answers.
+        size: the most connections at a time for plain performance answers, and as many for all else.
     """
     async with (
         open_checked_pool(url, READER_SETTINGS, size=size, seconds=ANSWER_SECONDS) as pool,
-        open_checked_pool(url, PLAIN_READER_SETTINGS, size=PLAIN_POOL_SIZE, seconds=ANSWER_SECONDS) as plain,
+        open_checked_pool(url, PLAIN_READER_SETTINGS, size=size, seconds=ANSWER_SECONDS) as plain,
     ):
         yield Reader(pool, plain)
