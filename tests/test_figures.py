@@ -24,6 +24,14 @@ def test_a_missed_target_is_said() -> None:
     assert "<= 90 MISSED" in table("storage")
 
 
+def test_each_case_has_its_own_targets() -> None:
+    """Two cases with the same figures: only the fleet's has a target for CPU."""
+    sustained, fleet = table("latency").split("| fleet of 20,000 devices")
+    assert "<= 1,000 |" in sustained
+    assert "<= 3" not in sustained
+    assert "<= 3" in fleet
+
+
 def test_a_plot_shows_every_point() -> None:
     svg = plot("t", "x", [Line("a < b", [(1, 2), (10, 4), (100, 3)]), Line("c", [(1, 1), (100, 1)])])
     root = ET.fromstring(svg)

@@ -34,7 +34,7 @@ def table(name: str) -> str:
 
 def _by_figure(record: dict[str, Any]) -> Iterator[str]:
     for case, results in record["cases"].items():
-        titles = _figures(set(results["medians"]))
+        titles = _figures(set(results["medians"]), results["targets"])
         yield from ("", f"| {case} | median | lowest | highest | target |", "| --- | --- | --- | --- | --- |")
         for name, median in results["medians"].items():
             values = [run[_camel(name)] for run in results["runs"]]
@@ -47,7 +47,7 @@ def _compared(name: str, record: dict[str, Any]) -> Iterator[str]:
     reason = REASONS.get(name)
     medians = {case: results["medians"] for case, results in record["cases"].items()}
     columns = list(next(iter(medians.values())))
-    titles = _figures(set(columns))
+    titles = _figures(set(columns), {})
     heads = [titles.get(column, Figure(column)).title for column in columns] + ([reason] if reason else [])
     yield f"| | {' | '.join(heads)} |"
     yield "| --- " * (len(heads) + 1) + "|"
@@ -58,10 +58,13 @@ def _compared(name: str, record: dict[str, Any]) -> Iterator[str]:
         yield f"| {case} | {' | '.join(cells)} |"
 
 
-def _figures(names: set[str]) -> dict[str, Figure]:
-    """The titles of the kind of result that has these figures; none, when a record is older than its bench."""
+def _figures(names: set[str], targets: dict[str, str]) -> dict[str, Figure]:
+    """The titles of the kind of result that has these figures, and of several the one with these targets; none, when a record is older
+    than its bench."""
     kinds = [kind for module in MODULES for kind in vars(module).values() if _is_result(kind)]
-    return next((found for kind in [*kinds, RivalResult, ShapeResult] if set(found := figures(kind)) == names), {})
+    found = [one for kind in [*kinds, RivalResult, ShapeResult] if set(one := figures(kind)) == names]
+    exact = (one for one in found if {name: figure.target for name, figure in one.items() if figure.target} == targets)
+    return next(exact, found[0] if found else {})
 
 
 def _is_result(kind: object) -> bool:
