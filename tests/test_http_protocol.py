@@ -1,6 +1,7 @@
 """HTTP as it should be: OPTIONS, HEAD, Accept, gzip, entity tags, CORS, and the headers that every answer has."""
 
 import gzip
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -51,6 +52,20 @@ async def test_options_is_answered_on_every_route_and_head_wherever_get_is(api: 
         problem(refused, 405, "method_not_allowed")
         assert refused.headers["allow"] == response.headers["allow"]
     problem(await api.options("/v1/nothing"), 404, "not_found")
+
+
+async def test_the_pages_and_their_assets_answer_likewise(api: httpx.AsyncClient) -> None:
+    asset = re.search(r"/assets/[^\"]+\.js", (await api.get("/")).text)
+    assert asset is not None
+    for path in ("/", "/docs", asset[0]):
+        response = await api.options(path)
+        assert (response.status_code, response.content, response.headers["allow"]) == (204, b"", "GET, HEAD, OPTIONS")
+        refused = await api.post(path)
+        problem(refused, 405, "method_not_allowed")
+        assert refused.headers["allow"] == "GET, HEAD, OPTIONS"
+        problem(await api.get(path, headers={"Accept": "application/json"}), 406, "not_acceptable")
+        assert (await api.get(path, headers={"Accept": "text/*"})).status_code == 200
+    problem(await api.options("/assets/none"), 404, "not_found")
 
 
 @pytest.mark.parametrize(

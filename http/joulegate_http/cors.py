@@ -16,7 +16,7 @@ ANY = "*"
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?\Z|https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?\Z")
 
 REQUEST_HEADERS = b"Authorization, Content-Type, If-None-Match, Last-Event-ID, X-Request-Id"
-RESPONSE_HEADERS = b"ETag, Location, Retry-After, WWW-Authenticate, X-Request-Id"
+RESPONSE_HEADERS = b"ETag, Location, Retry-After, WWW-Authenticate, X-Joulegate-Role, X-Request-Id"
 REMEMBER_SECONDS = b"7200"
 """How long a browser need not ask again; Chromium takes no more."""
 

@@ -13,10 +13,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from joulegate_http.negotiation import require_acceptable
+from joulegate_http.respond import options_response
+
 STATIC = files("joulegate_http") / "static"
 
 PAGES = {"/": "index.html", "/docs": "docs.html"}
 ASSETS = "/assets/{asset}"
+
+METHODS = ["GET", "OPTIONS"]
+"""HEAD comes with GET."""
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; "
@@ -51,8 +57,8 @@ def dashboard_routes() -> list[Route]:
             raise HTTPException(HTTPStatus.NOT_FOUND)
         return _answer(request, asset)
 
-    shown = [Route(path, get_page, methods=["GET"], include_in_schema=False) for path in pages]
-    return [*shown, Route(ASSETS, get_asset, methods=["GET"], include_in_schema=False)]
+    shown = [Route(path, get_page, methods=METHODS, include_in_schema=False) for path in pages]
+    return [*shown, Route(ASSETS, get_asset, methods=METHODS, include_in_schema=False)]
 
 
 def _page(file: Traversable) -> File:
@@ -74,7 +80,14 @@ def _file(file: Traversable, headers: Mapping[str, str]) -> File:
 
 
 def _answer(request: Request, file: File) -> Response:
-    """The file, or 304 when the client has it."""
+    """The file, or 304 when the client has it; OPTIONS says what there is, as everywhere.
+
+    Raises:
+        ProblemError: `not_acceptable`.
+    """
+    if request.method == "OPTIONS":
+        return options_response(METHODS)
+    require_acceptable(request, file.headers["Content-Type"].partition(";")[0])
     known = [tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")]
     if file.headers["ETag"] in known or known == ["*"]:
         kept = {name: value for name, value in file.headers.items() if name != "Content-Type"}

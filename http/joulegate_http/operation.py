@@ -18,7 +18,7 @@ from joulegate_http.codes import Code
 from joulegate_http.gate import Gate
 from joulegate_http.negotiation import conditional, require_acceptable
 from joulegate_http.parameters import ParameterReader, Parameters
-from joulegate_http.respond import json_response
+from joulegate_http.respond import json_response, options_response
 from joulegate_http.schemas import Wire
 
 JSON = "application/json"
@@ -115,12 +115,10 @@ def routes_of(operations: Iterable[Operation], gate: Gate) -> list[Route]:
 
 
 def _endpoint(methods: dict[str, Operation], gate: Gate) -> Callable[[Request], Awaitable[Response]]:
-    allow = ", ".join(sorted({*methods, "OPTIONS", *(["HEAD"] if "GET" in methods else [])}))
-
     async def endpoint(request: Request) -> Response:
         method = "GET" if request.method == "HEAD" else request.method
         if method == "OPTIONS":
-            return Response(status_code=HTTPStatus.NO_CONTENT, headers={"Allow": allow})
+            return options_response(methods)
         return await methods[method].respond(request, gate)
 
     return endpoint
