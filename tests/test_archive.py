@@ -34,6 +34,7 @@ from command_support import done
 from joulegate_cli.local.postgres import LocalPostgres
 from joulegate_core.clock import utc_now
 from joulegate_core.telemetry import Message, MeterReading, Stream
+from joulegate_db.archive import ARCHIVER_SETTINGS, seal
 from joulegate_db.connect import ROLLER_SETTINGS, connect
 from joulegate_db.reader import open_reader
 from joulegate_db.rollups import EnergyDefaults
@@ -364,6 +365,20 @@ async def test_partitions_made_anew_are_no_history_to_a_restore(
     assert f"{FIRST} cannot be restored" in refused.stderr
     assert await old.fetchval("select archived_until from roll_state") == midnight(SECOND) + timedelta(days=1)
     assert await rollups(old) == kept
+
+
+async def test_a_day_is_sealed_when_no_writer_is_at_work(url: str, old: asyncpg.Connection) -> None:
+    """What a replay is about to commit is in the day's files, or the replay sees that it is archived."""
+    connection = await connect(url, ARCHIVER_SETTINGS)
+    await old.execute("select pg_advisory_lock_shared(hashtext('joulegate.close'))")
+    sealing = asyncio.create_task(seal(connection, midnight(SECOND), lambda _: None))
+    await asyncio.sleep(0.5)
+    assert not sealing.done()
+    await old.execute("select pg_advisory_unlock_shared(hashtext('joulegate.close'))")
+    async with asyncio.timeout(10):
+        await sealing
+    assert await old.fetchval("select archived_until from roll_state") == midnight(SECOND)
+    connection.terminate()
 
 
 async def test_a_damaged_file_is_seen_before_anything_is_dropped(
