@@ -34,6 +34,7 @@ from command_support import done
 from joulegate_cli.local.postgres import LocalPostgres
 from joulegate_core.clock import utc_now
 from joulegate_core.telemetry import Message, MeterReading, Stream
+from joulegate_db.archive import ARCHIVER_SETTINGS, seal
 from joulegate_db.connect import ROLLER_SETTINGS, connect
 from joulegate_db.reader import open_reader
 from joulegate_db.rollups import EnergyDefaults
@@ -298,6 +299,86 @@ async def test_history_gets_no_hole(url: str, old: asyncpg.Connection, tmp_path:
     assert refused.returncode == 1
     assert f"{FIRST} cannot be restored" in refused.stderr
     assert await old_tables(old) == []
+
+
+async def test_a_restore_from_a_damaged_file_keeps_the_table_that_is_whole(
+    url: str, old: asyncpg.Connection, tmp_path: Path
+) -> None:
+    """A killed archive left it detached: it is the only copy that is left of the day."""
+    assert archive(url, *to(tmp_path), before=KILLED_AT.format(step="meter detached")).returncode == -signal.SIGKILL
+    file = tmp_path / f"meter_history/day={FIRST}/readings.parquet"
+    file.write_bytes(file.read_bytes()[:-1000])
+    refused = archive(url, "restore", str(tmp_path), "--from", f"{FIRST}")
+    assert refused.returncode == 1
+    assert str(file) in refused.stderr
+    assert f"meter_history_{FIRST:%Y%m%d}" in await old_tables(old)
+    assert await old.fetchval(f"select count(*) from meter_history_{FIRST:%Y%m%d}") == 5 * 1440
+
+
+async def test_a_reading_that_comes_while_an_empty_day_is_restored_is_not_dropped(
+    url: str, old: asyncpg.Connection, tmp_path: Path
+) -> None:
+    assert archive(url, *to(tmp_path)).returncode == 0
+    await old.fetchval("select ensure_partitions($1, $2)", SECOND, SECOND)  # a gateway with a longer clock window
+    writing = old.transaction()
+    await writing.start()
+    await old.execute(
+        "lock table meter_history in share update exclusive mode"
+    )  # the restore is held before its detach
+    restoring = asyncio.create_task(asyncio.to_thread(archive, url, "restore", str(tmp_path), "--from", f"{SECOND}"))
+    waiting = "application_name = 'joulegate-archive' and wait_event_type = 'Lock' and datname = current_database()"
+    async with asyncio.timeout(30):
+        while not await old.fetchval(f"select count(*) from pg_stat_activity where {waiting}"):
+            assert not restoring.done(), (await restoring).stdout
+            await old.execute("select pg_stat_clear_snapshot()")
+            await asyncio.sleep(0.05)
+    ts = midnight(SECOND) + timedelta(seconds=1)
+    await old.execute("insert into meter_history values ($1, 9, 230, true, 'm-new', 'cp-1')", ts)
+    await writing.commit()
+    refused = await restoring
+    assert refused.returncode == 1
+    assert f"meter_history_{SECOND:%Y%m%d}" in refused.stderr
+    assert await old.fetchval("select count(*) from meter_history where device = 'm-new'") == 1
+
+
+async def test_restore_unseals_a_day_that_a_killed_archive_left_in_history(
+    url: str, old: asyncpg.Connection, tmp_path: Path
+) -> None:
+    """Else it is neither archived nor rolled, and a replay asks for a restore that says that there is nothing to do."""
+    assert archive(url, *to(tmp_path), before=KILLED_AT.format(step="sealed")).returncode == -signal.SIGKILL
+    assert await old.fetchval("select archived_until from roll_state") == midnight(SECOND)
+    assert archive(url, "restore", str(tmp_path), "--from", f"{FIRST}").returncode == 0
+    assert await old.fetchval("select archived_until from roll_state") == midnight(FIRST)
+    assert await old_tables(old) == sorted(NAMES)
+
+
+async def test_partitions_made_anew_are_no_history_to_a_restore(
+    url: str, old: asyncpg.Connection, tmp_path: Path
+) -> None:
+    """They would hide the hole of the day after, whose rollups could then be rebuilt from nothing."""
+    assert archive(url, *to(tmp_path)).returncode == 0
+    (tmp_path / f"days/{SECOND}.json").unlink()  # as if it were in another folder
+    await old.fetchval("select ensure_partitions($1, $2)", SECOND, SECOND)
+    kept = await rollups(old)
+    refused = archive(url, "restore", str(tmp_path), "--from", f"{FIRST}")
+    assert refused.returncode == 1
+    assert f"{FIRST} cannot be restored" in refused.stderr
+    assert await old.fetchval("select archived_until from roll_state") == midnight(SECOND) + timedelta(days=1)
+    assert await rollups(old) == kept
+
+
+async def test_a_day_is_sealed_when_no_writer_is_at_work(url: str, old: asyncpg.Connection) -> None:
+    """What a replay is about to commit is in the day's files, or the replay sees that it is archived."""
+    connection = await connect(url, ARCHIVER_SETTINGS)
+    await old.execute("select pg_advisory_lock_shared(hashtext('joulegate.close'))")
+    sealing = asyncio.create_task(seal(connection, midnight(SECOND), lambda _: None))
+    await asyncio.sleep(0.5)
+    assert not sealing.done()
+    await old.execute("select pg_advisory_unlock_shared(hashtext('joulegate.close'))")
+    async with asyncio.timeout(10):
+        await sealing
+    assert await old.fetchval("select archived_until from roll_state") == midnight(SECOND)
+    connection.terminate()
 
 
 async def test_a_damaged_file_is_seen_before_anything_is_dropped(

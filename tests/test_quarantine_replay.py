@@ -19,6 +19,7 @@ from joulegate_core.clock import utc_now
 from joulegate_core.errors import DatabaseUnavailableError
 from joulegate_core.settings import load_settings
 from joulegate_core.telemetry import Message, Rejection, Stream
+from joulegate_db.replay import ARCHIVED, Results
 from joulegate_db.writer import Writer
 from process_harness import Process
 
@@ -210,3 +211,42 @@ async def test_a_reading_of_an_archived_day_stays(database_url: str, db: asyncpg
     assert kept is not None
     assert kept.outcome == "committed"
     assert await db.fetchval("select count(*) from quarantine") == 1
+
+
+async def test_a_day_that_is_archived_during_a_replay_is_not_written(database_url: str, db: asyncpg.Connection) -> None:
+    """The replay has begun when the day is sealed: it would be in neither the files nor the rollups."""
+    await refuse(database_url, [message(1), message(2, ts=NOW)])
+    replayer = replayer_of(load_settings({"JOULEGATE_DATABASE_URL": database_url}), lambda: NOW)
+    _, last = await replayer.count(None)
+    await db.execute("select pg_advisory_lock(hashtext('joulegate.close'))")
+
+    async def run() -> list[Results]:
+        return [one async for one in replayer.many(None, last)]
+
+    trying = asyncio.create_task(run())
+    waiting = "application_name = 'joulegate-gateway' and wait_event = 'advisory' and datname = current_database()"
+
+    async def is_waiting() -> bool:
+        return bool(await db.fetchval(f"select count(*) from pg_stat_activity where {waiting}"))
+
+    await eventually(is_waiting)
+    await db.execute("update roll_state set archived_until = $1", NOW)
+    await db.execute("select pg_advisory_unlock(hashtext('joulegate.close'))")
+    [results] = await trying
+    replayer.close()
+    assert results.committed == 1
+    assert [key for key, count in results.quarantined.items() if count] == [("too_old", ARCHIVED)]
+    assert [row["device"] for row in await db.fetch("select device from meter_history")] == ["m-2"]
+    assert await db.fetchval("select count(*) from quarantine") == 1
+
+
+async def test_a_replay_makes_no_partitions_of_archived_days(database_url: str, db: asyncpg.Connection) -> None:
+    """They would look like history that was never measured."""
+    await db.execute("update roll_state set archived_until = date_trunc('day', $1::timestamptz, 'UTC')", TEN)
+    days = "select min(right(relname, 8)) from pg_class where relname ~ '^meter_history_[0-9]{8}$'"
+    first = await db.fetchval(days)
+    settings = load_settings({"JOULEGATE_DATABASE_URL": database_url, "JOULEGATE_MAX_AGE_DAYS": "3660"})
+    replayer = replayer_of(settings, lambda: NOW)
+    await replayer.count(None)
+    replayer.close()
+    assert await db.fetchval(days) == first

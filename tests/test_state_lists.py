@@ -14,6 +14,7 @@ from fleet_support import plant
 from http_support import Json, Reading, api_on, at, meter, vehicle, write
 from joulegate_cli.local.postgres import LocalPostgres
 from joulegate_core.clock import utc_now
+from joulegate_db import live_page
 from joulegate_db.connect import READER_SETTINGS, connect
 from joulegate_db.live import STALE_AFTER
 from joulegate_db.performance import DEGRADED_UNDER
@@ -177,3 +178,25 @@ async def test_all_of_a_large_fleet_comes_over_http(large: str) -> None:
     async with api_on(large, now=NOW + timedelta(minutes=1)) as client:
         found = await ids(client, "/v1/vehicles", limit=1000)
     assert found == sorted(f"v-{n}" for n in range(1, DEVICES + 1))
+
+
+async def test_a_short_page_of_registers_takes_no_more_questions_than_a_long_one(
+    database_url: str, db: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether a register charges only its readings say; none of these does, and each is looked at."""
+    names = [f"m-{number:03}" for number in range(300)]
+    await write(database_url, [meter(9, 7.0, name) for name in names] + [meter(10, 7.0, name) for name in names])
+    await db.execute("update roll_state set meter_energy = 'register'")
+    asked: list[str] = []
+
+    def counted(name: str) -> str:
+        asked.append(name)
+        return query(name)
+
+    monkeypatch.setattr(live_page, "query", counted)
+    async with api_on(database_url, now=at(10)) as client:
+        assert await ids(client, "/v1/meters", charging="true", limit=1) == []
+        assert len(asked) == 2
+        asked.clear()
+        assert await ids(client, "/v1/meters", charging="false", limit=100) == names
+        assert len((await client.get("/v1/meters", params={"limit": 1})).json()["meters"]) == 1

@@ -1,6 +1,7 @@
 """The stream: what changes comes to every client once, over late commits, lost connections and outages, and slow clients cost nobody."""
 
 import asyncio
+import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator
@@ -23,12 +24,18 @@ from joulegate_core.settings import load_settings
 from joulegate_core.telemetry import Message, Stream
 from joulegate_db import changes
 from joulegate_db.beats import Beat, BeatRecord
+from joulegate_db.changes import Cursor
 from joulegate_db.connect import MIGRATION_SETTINGS, connect
 from joulegate_db.migrate import migrate
 from joulegate_db.partitions import ensure_partitions
+from joulegate_db.reader import open_reader
+from joulegate_db.sql import query
 from joulegate_db.writer import Writer
 from joulegate_gateway.service import run_gateway
 from joulegate_http import stream_client, stream_hub
+from joulegate_http.metrics import Metrics
+from joulegate_http.stream_client import Kind, StreamClient
+from joulegate_http.stream_events import News
 from openapi_support import Contract
 from test_http_service import sidecar
 
@@ -305,3 +312,67 @@ async def test_a_replay_like_writer_is_seen(database_url: str) -> None:
             await events.until("vehicles", "vehicleId", {"v-9"})
     finally:
         writer.terminate()
+
+
+async def test_a_kind_that_nobody_wanted_for_a_while_is_looked_at_anew(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the last who wanted it were told may be hours old."""
+    monkeypatch.setattr(stream_hub, "SLOW_SECONDS", 600.0)
+    record = BeatRecord(database_url, "a")
+    async with sidecar(database_url, now=NOW) as client, stream(client, kinds="meters"):
+        async with stream(client, kinds="gateways") as events:
+            assert (await events.next("gateways"))[1] == {"gateways": []}
+        async with stream(client, kinds="vehicles"):  # greeted: there was a look without anyone who wants gateways
+            await record.beat(Beat("host", "1", NOW, 1, 1, 0, 0, 0, 1.0, 0.0))
+        async with stream(client, kinds="gateways") as events:
+            [one] = (await events.next("gateways"))[1]["gateways"]
+            assert one["host"] == "host"
+    record.close()
+
+
+async def test_who_comes_again_from_the_same_place_shares_what_was_missed(
+    database_url: str, db: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a restart of the sidecar all clients come at once: a copy of the fleet for each would stop the loop and fill the memory."""
+    row = await db.fetchrow(query("changes_now"))
+    await write(database_url, [vehicle(1, 1.0, f"v-{number}") for number in range(20)])
+    encoded: list[bytes] = []
+    real = News.encode
+
+    def counted(news: News, cursor: Cursor) -> bytes:
+        encoded.append(real(news, cursor))
+        return encoded[-1]
+
+    monkeypatch.setattr(News, "encode", counted)
+    async with open_reader(database_url) as reader:
+        hub = stream_hub.Hub(reader, database_url, lambda: NOW, Metrics())
+        since = Cursor(row["oldest"], row["seconds"])
+        asked: list[tuple[frozenset[Kind], str | None]] = [(frozenset({"vehicles"}), None)] * 50
+        asked += [(frozenset({"vehicles"}), "v-7"), (frozenset({"meters"}), None)]
+        clients = [StreamClient(kinds, only, since) for kinds, only in asked]
+        with contextlib.ExitStack() as joined:
+            for one in clients:
+                joined.enter_context(hub.joined(one))
+            async with hub.serving():
+                words = [
+                    [await anext(chunks), await anext(chunks)] for chunks in (one.chunks() for one in clients[:51])
+                ]
+    assert {b"".join(one).count(b"vehicleId") for one in words[:50]} == {20}
+    assert b"".join(words[50]).count(b"vehicleId") == 1
+    assert len([one for one in encoded if one]) == 2
+
+
+async def test_the_end_of_the_hub_leaves_no_task_behind(database_url: str) -> None:
+    async with open_reader(database_url) as reader:
+        hub = stream_hub.Hub(reader, database_url, lambda: NOW, Metrics())
+        client = StreamClient(frozenset({"meters"}), None, None)
+        with hub.joined(client):
+            async with hub.serving():
+
+                async def rests() -> bool:
+                    return any(task.get_name() == "stream-wait" for task in asyncio.all_tasks())
+
+                await eventually(rests)
+    await asyncio.sleep(0.05)  # what is cancelled has a turn to end
+    assert [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("stream-")] == []

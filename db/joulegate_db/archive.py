@@ -83,8 +83,12 @@ async def archive_state(connection: asyncpg.Connection, until: datetime) -> Arch
 
 
 async def seal(connection: asyncpg.Connection, until: datetime, check: Callable[[ArchiveState], None]) -> None:
-    """Declares the days before `until` archived, if `check` does not raise. No roller, rebuild or declaration is at work meanwhile."""
+    """Declares the days before `until` archived, if `check` does not raise. No roller, rebuild or declaration is at work meanwhile.
+
+    Nor is a writer: what it was about to commit is seen by `check`, and a replay after it sees that the days are archived.
+    """
     async with declarations_locked(connection):
+        await connection.execute(query("archive_wait_for_writers"))
         check(await archive_state(connection, until))
         await connection.execute(query("archive_seal"), until)
 

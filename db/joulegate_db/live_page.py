@@ -15,6 +15,10 @@ from joulegate_db.sql import query
 
 DAY_READINGS = timedelta(hours=24) // INTERVAL
 
+MORE_ROWS = 1000
+"""So many are fetched at least where the first rows did not fill a page: a short page of few registers among many must not take thousands
+of questions."""
+
 
 class LiveFilter(msgspec.Struct, frozen=True):
     """Which devices; None: any. `status` is of vehicles only."""
@@ -42,8 +46,8 @@ async def meter_page(reader: Reader, which: LiveFilter, after: str, limit: int, 
     arguments = (now - STALE_AFTER, which.charging, which.stale)
     async with reader.snapshot() as connection:
 
-        async def fetch(start: str) -> list[asyncpg.Record]:
-            return list(await connection.fetch(query("live_page_meter"), start, limit, *arguments))
+        async def fetch(start: str, size: int) -> list[asyncpg.Record]:
+            return list(await connection.fetch(query("live_page_meter"), start, size, *arguments))
 
         return await _page(connection, Stream.METER, _meter, fetch, which, after, limit)
 
@@ -57,8 +61,8 @@ async def vehicle_page(reader: Reader, which: LiveFilter, after: str, limit: int
     arguments = (now - STALE_AFTER, which.charging, which.stale, which.status, DEGRADED_UNDER, DAY_READINGS)
     async with reader.snapshot() as connection:
 
-        async def fetch(start: str) -> list[asyncpg.Record]:
-            return list(await connection.fetch(query("live_page_vehicle"), start, limit, *arguments))
+        async def fetch(start: str, size: int) -> list[asyncpg.Record]:
+            return list(await connection.fetch(query("live_page_vehicle"), start, size, *arguments))
 
         return await _page(connection, Stream.VEHICLE, _vehicle, fetch, which, after, limit)
 
@@ -67,22 +71,23 @@ async def _page(
     connection: asyncpg.Connection,
     stream: Stream,
     make: Callable[[asyncpg.Record], StateT],
-    fetch: Callable[[str], Awaitable[list[asyncpg.Record]]],
+    fetch: Callable[[str, int], Awaitable[list[asyncpg.Record]]],
     which: LiveFilter,
     after: str,
     limit: int,
 ) -> list[StateT]:
     """Fetches until the page is full: of registers the database gives all that may be charging, and some are not."""
     page: list[StateT] = []
+    size = limit
     while len(page) < limit:
-        rows = await fetch(after)
+        rows = await fetch(after, size)
         states = [make(row) for row in rows]
         registers = [state.device for state, row in zip(states, rows, strict=True) if row["is_register"]]
         states = await with_registers(connection, stream, states, registers)
         page += [state for state in states if which.charging in (None, state.charging)]
-        if len(rows) < limit:
+        if len(rows) < size:
             break
-        after = states[-1].device
+        after, size = states[-1].device, max(limit, MORE_ROWS)
     return page[:limit]
 
 

@@ -113,12 +113,15 @@ class Replayer:
             raise unavailable(error) from error
 
     async def _opened(self) -> Writer:
-        """The writer. Before the first, the partitions of the whole clock window are seen to."""
+        """The writer. Before the first, the partitions of the whole clock window are seen to, but for archived days."""
         if self._writer is None or self._writer.is_closed:
             connection = await connect(self._url, MIGRATION_SETTINGS)
             writer = await Writer.open(self._url)
             try:
-                await ensure_partitions(connection, self._clock(), max_age_days=self._max_age_days)
+                archived_until = await connection.fetchval(query("archived_until"))
+                await ensure_partitions(
+                    connection, self._clock(), max_age_days=self._max_age_days, not_before=archived_until
+                )
             except BaseException:
                 writer.terminate()
                 raise
@@ -131,13 +134,10 @@ class Replayer:
         now = self._clock()
         results = Results()
         accepted: list[Replay] = []
-        archived_until = (await self._fetch("archived_until"))[0]["archived_until"]
         for row in rows:
             message = self._decode(row["topic"], row["payload"], now)
             if isinstance(message.content, Rejection):
                 results.quarantined[message.content.reason, message.content.detail] += 1
-            elif message.content.ts < archived_until:
-                results.quarantined[Reason.TOO_OLD, ARCHIVED] += 1
             else:
                 accepted.append(Replay(row["id"], message))
         if accepted:
@@ -166,3 +166,4 @@ class Replayer:
         results.committed += tally.committed
         results.duplicate += tally.duplicate
         results.quarantined[CONFLICT.reason, CONFLICT.detail] += len(tally.conflicts)
+        results.quarantined[Reason.TOO_OLD, ARCHIVED] += len(tally.archived)

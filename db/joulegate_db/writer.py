@@ -55,11 +55,14 @@ class Replay(msgspec.Struct, frozen=True):
 
 
 class ReplayTally(msgspec.Struct, frozen=True):
-    """How replayed messages were settled. `conflicts`: ids of those that stay in quarantine; `gone`: ids of no row any more."""
+    """How replayed messages were settled. `conflicts`: ids of those that stay in quarantine, as do the `archived`, whose days are in
+    files; `gone`: ids of no row any more.
+    """
 
     committed: int
     duplicate: int
     conflicts: tuple[int, ...]
+    archived: tuple[int, ...] = ()
     gone: tuple[int, ...] = ()
 
 
@@ -136,7 +139,8 @@ class Writer:
         return list(await self._connection.fetch(statement, *arguments))
 
     async def replay(self, batch: Sequence[Replay], received_at: datetime) -> ReplayTally:
-        """Commits the readings of `batch` and takes their rows out of quarantine, in one transaction. Conflicts stay as they are.
+        """Commits the readings of `batch` and takes their rows out of quarantine, in one transaction. Conflicts stay as they are,
+        and so do readings of archived days.
 
         A row that is not there any more, another one having taken it, is not written either.
 
@@ -154,13 +158,18 @@ class Writer:
                 return msgspec.structs.replace(tally, gone=tuple(gone))
 
     async def _replay(self, batch: Sequence[Replay], received_at: datetime) -> ReplayTally:
-        messages = [one.message for one in batch]
-        meters = [m for m in messages if type(m.content) is MeterReading]
-        vehicles = [m for m in messages if type(m.content) is VehicleReading]
         counts = StreamTally()
         # in the order of `_write`, quarantine last: neither waits for a gateway in a circle
         async with self._connection.transaction():
             await self._connection.execute(query("roll_lock_shared"))
+            archived_until = await self._connection.fetchval(
+                query("archived_until")
+            )  # under the lock: see `archive.seal`
+            archived = [one.id for one in batch if _ts(one.message) < archived_until]
+            batch = [one for one in batch if _ts(one.message) >= archived_until]
+            messages = [one.message for one in batch]
+            meters = [m for m in messages if type(m.content) is MeterReading]
+            vehicles = [m for m in messages if type(m.content) is VehicleReading]
             refused = await self._append(METER_TABLES, meters, received_at, counts, all_new=False)
             refused += await self._append(VEHICLE_TABLES, vehicles, received_at, counts, all_new=False)
             marks = self._presence.unmarked(messages, without=refused)
@@ -170,9 +179,9 @@ class Writer:
             leaving = [one.id for one in batch if (one.message.topic, one.message.payload) not in staying]
             taken = {row["id"] for row in await self._connection.fetch(query("quarantine_take"), leaving)}
             if len(taken) < len(leaving):
-                raise _GoneError(frozenset(taken.union(conflicts)))
+                raise _GoneError(frozenset(taken.union(conflicts, archived)))
         self._presence.remember(marks)
-        return ReplayTally(counts.committed, counts.duplicate, tuple(conflicts))
+        return ReplayTally(counts.committed, counts.duplicate, tuple(conflicts), tuple(archived))
 
     async def _write(self, messages: Sequence[Message], received_at: datetime, *, all_new: bool) -> Tally:
         tally: Tally = {stream: StreamTally() for stream in Stream}
@@ -208,11 +217,17 @@ class Writer:
         tally.committed += committed
         if committed == len(messages):
             return []
-        times = [message.content.ts for message in messages]  # type: ignore[union-attr]  # rejections are not here
+        times = [_ts(message) for message in messages]
         rows = await self._connection.fetch(tables.conflicts, min(times), max(times))
         conflicts = [_as_conflict(messages[row["position"]]) for row in rows]
         tally.duplicate += len(messages) - committed - len(conflicts)
         return conflicts
+
+
+def _ts(message: Message) -> datetime:
+    """When a reading was measured; rejections are not asked."""
+    assert not isinstance(message.content, Rejection)  # noqa: S101 - narrows the type for mypy
+    return message.content.ts
 
 
 def _as_conflict(message: Message) -> Message:

@@ -22,7 +22,7 @@ from joulegate_http.gateway_routes import all_gateways
 from joulegate_http.metrics import Metrics
 from joulegate_http.problems import ProblemError, stopping
 from joulegate_http.schemas import Fleet, answer
-from joulegate_http.stream_client import StreamClient
+from joulegate_http.stream_client import Kind, StreamClient
 from joulegate_http.stream_events import News, database, event, hello
 
 log = structlog.get_logger()
@@ -41,6 +41,9 @@ SLOW_SECONDS = 5.0
 """Between two looks at the fleet's answer, and at the gateways."""
 WORST = 10
 """As many of the worst vehicles as the fleet's answer has by default."""
+
+Place = tuple[Cursor, frozenset[Kind], str | None]
+"""Where a client was, which kinds it wants, and of which vehicle."""
 
 
 class Hub:
@@ -143,9 +146,11 @@ class Hub:
         """Returns when the bell has rung, when a client has come, or when it is time to look unrung."""
         waits = [asyncio.create_task(one.wait(), name="stream-wait") for one in (bell.rung, self._came)]
         unrung = LOOK_SECONDS if self._is_down else UNRUNG_SECONDS - LOOK_SECONDS
-        await asyncio.wait(waits, timeout=unrung, return_when=asyncio.FIRST_COMPLETED)
-        for task in waits:
-            task.cancel()
+        try:
+            await asyncio.wait(waits, timeout=unrung, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waits:
+                task.cancel()
 
     async def _look(self) -> None:
         """Looks once, and gives each client what it wants of that."""
@@ -163,8 +168,9 @@ class Hub:
             if client.kinds not in encoded:
                 encoded[client.kinds] = news.of(client.kinds, None).encode(seen.now.cursor)
             client.give(encoded[client.kinds])
+        missed: dict[Place, bytes] = {}
         for client in joining:
-            self._greet(client, seen)
+            self._greet(client, seen, missed)
 
     def _greeted(self) -> list[StreamClient]:
         return [one for one in self._clients if not one.joining]
@@ -189,16 +195,16 @@ class Hub:
             [one for one in _since(last, seen.alerts) if recent.get(_key(one)) != one],
         )
 
-    def _greet(self, client: StreamClient, seen: Changes) -> None:
-        """The first words to a client, with what it has missed."""
+    def _greet(self, client: StreamClient, seen: Changes, missed: dict[Place, bytes]) -> None:
+        """The first words to a client, with what it has missed: `missed` keeps it for all who come from the same place at once."""
         since = client.since if client.since and seen.now.reaches(client.since) else None
         client.joining = False
         client.give(hello(self._clock(), seen.now.cursor, resumed=since is not None))
         if since is not None:
-            missed = News(
-                list(_since(since, seen.vehicles)), list(_since(since, seen.meters)), list(_since(since, seen.alerts))
-            )
-            client.give(missed.of(client.kinds, client.vehicle).encode(seen.now.cursor))
+            place = (since, client.kinds, client.vehicle)
+            if place not in missed:
+                missed[place] = _missed(since, seen).of(client.kinds, client.vehicle).encode(seen.now.cursor)
+            client.give(missed[place])
         for name, chunk in self._slow.items():
             if name in client.kinds:
                 client.give(chunk)
@@ -207,6 +213,8 @@ class Hub:
         """The fleet's answer when it has changed, and the gateways; now and then, or when somebody wants them for the first time."""
         now = asyncio.get_running_loop().time()
         wanted = {kind for one in self._clients for kind in one.kinds} & {"fleet", "gateways"}
+        for unwanted in self._slow.keys() - wanted:  # it grows old: who wants it next is told what is then
+            del self._slow[unwanted]
         missing = {kind for one in joining for kind in one.kinds} & wanted - self._slow.keys()
         if now < self._slow_due and not missing:
             return
@@ -245,6 +253,10 @@ class Hub:
     def _give_all(clients: Iterable[StreamClient], chunk: bytes) -> None:
         for client in clients:
             client.give(chunk)
+
+
+def _missed(since: Cursor, seen: Changes) -> News:
+    return News(list(_since(since, seen.vehicles)), list(_since(since, seen.meters)), list(_since(since, seen.alerts)))
 
 
 def _since(cursor: Cursor, found: Iterable[Change[ItemT]]) -> Iterator[ItemT]:

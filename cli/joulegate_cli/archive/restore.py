@@ -1,7 +1,7 @@
 """Puts archived days back into history, newest first, so that history has no hole at any time. Killed anywhere it can be run again."""
 
 from collections.abc import AsyncIterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import asyncpg
 
@@ -10,7 +10,7 @@ from joulegate_cli.archive.layout import Archive, ArchiveError, Manifest
 from joulegate_cli.archive.run import Tell
 from joulegate_core.telemetry import Stream
 from joulegate_db import archive as db
-from joulegate_db.archive import DayTable
+from joulegate_db.archive import DayTable, midnight
 
 
 async def restore_days(
@@ -30,20 +30,31 @@ async def restore_days(
         everything = await db.day_tables(connection)
         tables = {table.stream: table for table in everything if table.day == day}
         missing = [stream for stream in Stream if not await _is_there(connection, manifest, tables.get(stream))]
-        if missing:
-            await _require_no_hole(connection, day, everything)
-            for stream in missing:
-                await _fill(connection, archive, manifest, stream)
-                tell(f"{stream} filled", day)
-            await db.put_back(connection, day, missing)
-            tell("attached", day)
-            yield manifest
+        archived_until = (await db.archive_state(connection, midnight(day))).archived_until
+        if not missing and archived_until <= midnight(day):
+            continue
+        await _require_no_hole(connection, day, everything, archived_until)
+        for stream in missing:
+            await _fill(connection, archive, manifest, stream)
+            tell(f"{stream} filled", day)
+        for stream in missing:  # only now: a table that a killed archive left detached may be the last whole copy
+            if stream in tables:
+                await _take_away(connection, manifest, tables[stream])
+        await db.put_back(connection, day, missing)
+        tell("attached" if missing else "unsealed", day)
+        yield manifest
 
 
-async def _require_no_hole(connection: asyncpg.Connection, day: date, tables: list[DayTable]) -> None:
-    """Rollups are rebuilt from the first day of history on: a day after it that is only in an archive would lose its own."""
+async def _require_no_hole(
+    connection: asyncpg.Connection, day: date, tables: list[DayTable], archived_until: datetime
+) -> None:
+    """Rollups are rebuilt from the first day of history on: a day after it that is only in an archive would lose its own.
+
+    A partition of an archived day is one that was made anew, and no history.
+    """
     after = day + timedelta(days=1)
-    following = min((table.day for table in tables if table.attached and table.day > day), default=after)
+    history = (table.day for table in tables if table.attached and midnight(table.day) >= archived_until)
+    following = min((one for one in history if one > day), default=archived_until.date())
     if following > after and await db.was_measured(connection, after, following):
         raise ArchiveError(
             f"{day} cannot be restored: history begins at {following}, and days between them are not in this archive. "
@@ -52,21 +63,33 @@ async def _require_no_hole(connection: asyncpg.Connection, day: date, tables: li
 
 
 async def _is_there(connection: asyncpg.Connection, manifest: Manifest, table: DayTable | None) -> bool:
-    """Whether the stream's readings are history. A table that is empty, or that a killed archive left detached, is taken away."""
+    """Whether the stream's readings are history. Not when the table is empty, or was left detached by a killed archive."""
     if table is None:
         return False
     stream, part = Stream(table.stream), manifest.parts[table.stream]
     found = await digest_of_table(connection, stream, table.name)
     if found.rows and found != Rows(part.rows, part.digest):
-        raise ArchiveError(
-            f"{table.name} has other readings ({found.rows:,}) than the archive ({part.rows:,}): move them elsewhere first"
-        )
-    if table.attached and found.rows == part.rows:
-        return True
+        raise _other_readings(table, found, manifest)
+    return table.attached and found.rows == part.rows
+
+
+async def _take_away(connection: asyncpg.Connection, manifest: Manifest, table: DayTable) -> None:
+    """Drops the table in whose place a filled one comes, after a last look: what came into an empty one meanwhile is not in the archive."""
+    stream, part = Stream(table.stream), manifest.parts[table.stream]
     if table.attached:
         await db.detach(connection, stream, table.day)
+    found = await digest_of_table(connection, stream, table.name)
+    if found.rows and found != Rows(part.rows, part.digest):
+        await db.attach(connection, stream, table.day)
+        raise _other_readings(table, found, manifest)
     await db.drop(connection, stream, table.day)
-    return False
+
+
+def _other_readings(table: DayTable, found: Rows, manifest: Manifest) -> ArchiveError:
+    archived = manifest.parts[table.stream].rows
+    return ArchiveError(
+        f"{table.name} has other readings ({found.rows:,}) than the archive ({archived:,}): move them elsewhere first"
+    )
 
 
 async def _fill(connection: asyncpg.Connection, archive: Archive, manifest: Manifest, stream: Stream) -> None:
