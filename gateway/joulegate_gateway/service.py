@@ -14,6 +14,7 @@ from joulegate_core.broker import parse_broker_url
 from joulegate_core.clock import Clock, utc_now
 from joulegate_core.errors import DatabaseUnavailableError
 from joulegate_core.settings import Settings
+from joulegate_gateway.backlog import Backlog
 from joulegate_gateway.database import Database
 from joulegate_gateway.decoder import Decoder
 from joulegate_gateway.errands import NotLeftError
@@ -58,7 +59,7 @@ async def run_gateway(settings: Settings, stop: asyncio.Event, *, clock: Clock =
     inbox = Inbox(
         batch_max=settings.batch_max, linger_seconds=settings.linger_ms / 1000, capacity=settings.receive_maximum
     )
-    pipeline = Pipeline(inbox, database, metrics, clock)
+    pipeline = Pipeline(inbox, database, metrics, clock, Backlog())
     subscriber = Subscriber(
         settings,
         parse_broker_url(settings.mqtt_url),
@@ -80,7 +81,8 @@ async def run_gateway(settings: Settings, stop: asyncio.Event, *, clock: Clock =
         if await _wait_for_database(database, stop):
             upkeep: tuple[Coroutine[Any, Any, None], ...] = ()
             if not leave:
-                upkeep = database.keep_partitions(), run_roller(settings, clock, metrics.rolled_until), pulse.run()
+                rolling = run_roller(settings, clock, metrics.rolled_until, pipeline.backlog)
+                upkeep = database.keep_partitions(), rolling, pulse.run()
             await _run_parts(subscriber, pipeline, database, stop, upkeep)
     log.info("gateway_stopped", pending=metrics.ledger.pending)
     if subscriber.left:
