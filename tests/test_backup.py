@@ -2,17 +2,17 @@
 
 import asyncio
 import shutil
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from backup_support import program
 from fault_harness import Numbered, require_mosquitto, streaming
 from gateway_harness import Gateway, eventually, publisher
 from joulegate_cli.local import postgres
-from joulegate_cli.local.postgres import LocalPostgres, embedded_bin_dir
+from joulegate_cli.local.postgres import LocalPostgres
 from joulegate_db.connect import MIGRATION_SETTINGS, connect
 from joulegate_db.migrate import migrate
 
@@ -72,20 +72,27 @@ async def publish_again(gateway: Gateway, ledger: Numbered, wanted: set[int]) ->
 
 
 async def test_a_dump(
-    gateway: Gateway, streams: Numbered, database_url: str, fresh: LocalPostgres, tmp_path: Path
+    gateway: Gateway,
+    streams: Numbered,
+    postgres_server: LocalPostgres,
+    database_url: str,
+    fresh: LocalPostgres,
+    tmp_path: Path,
 ) -> None:
     await gateway.start()
     async with streaming(gateway.broker, streams), publisher(gateway.broker) as publish:
         await publish("fleet/cp-1/meter", b"{")
         await until_more(database_url)
-        await asyncio.to_thread(program, "pg_dump", "-Fc", "-d", database_url, "-f", str(tmp_path / "dump"))
+        await asyncio.to_thread(
+            program, postgres_server, "pg_dump", "-Fc", "-d", database_url, "-f", str(tmp_path / "dump")
+        )
         await until_more(database_url)
         await gateway.stop()  # all that is stored is acknowledged
         stored = await numbers(database_url)
         await asyncio.to_thread(fresh.start)
-        program("createdb", "-h", str(fresh._sockets), "-U", "joulegate", "joulegate")
+        program(fresh, "createdb", "-h", str(fresh._sockets), "-U", "joulegate", "joulegate")
         restored = fresh.url("joulegate")
-        program("pg_restore", "-d", restored, "--exit-on-error", str(tmp_path / "dump"))
+        program(fresh, "pg_restore", "-d", restored, "--exit-on-error", str(tmp_path / "dump"))
         dumped = await numbers(restored)
         await gateway.start(database_url=restored)
     everything = set(range(streams.count))
@@ -104,7 +111,7 @@ async def archived(tmp_path: Path) -> AsyncIterator[LocalPostgres]:
     options = FAST | {"archive_mode": "on", "archive_command": f"cp %p {tmp_path}/wal/%f"}
     server = LocalPostgres(tmp_path / "first", options=options)
     server.start()
-    program("createdb", "-h", str(server._sockets), "-U", "joulegate", "joulegate")
+    program(server, "createdb", "-h", str(server._sockets), "-U", "joulegate", "joulegate")
     connection = await connect(server.url("joulegate"), MIGRATION_SETTINGS)
     await migrate(connection)
     await connection.close()
@@ -150,13 +157,6 @@ async def test_a_base_backup_and_archived_wal(
         await gateway.stop()
     finally:
         fresh.stop("immediate")
-
-
-def program(name: str, *arguments: str) -> None:
-    """Runs one of PostgreSQL's clients."""
-    command = [str(embedded_bin_dir() / name), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 def base_backup(server: LocalPostgres, directory: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from backup_support import program
 from joulegate_cli.local.postgres import LocalPostgres
 from joulegate_db.charging import Charging
 from joulegate_db.migrate import migrate, require_schema, shipped_migrations
@@ -90,6 +91,18 @@ async def test_data_of_an_older_schema(postgres_server: LocalPostgres, source: s
             await _declare_links(db)
         await _assert_quarantine_adds_up(db)
         await _assert_answers(url, expected(before_upgrade=True))  # before anything is computed anew
+        await _go_on(url, db)
+        await _assert_answers(url, expected(before_upgrade=False))
+
+
+async def test_a_dump_restored_elsewhere(postgres_server: LocalPostgres, source: str, tmp_path: Path) -> None:
+    """Rolled, marked and open quarters fit together: a dump is one moment, and nothing is computed while it is read back."""
+    program(postgres_server, "pg_dump", "-Fc", "-d", source, "-f", str(tmp_path / "dump"))
+    async with new_database(postgres_server) as (url, db):
+        program(postgres_server, "pg_restore", "-d", url, "--exit-on-error", str(tmp_path / "dump"))
+        assert await migrate(db) == []
+        await _assert_quarantine_adds_up(db)
+        await _assert_answers(url, expected(before_upgrade=True))
         await _go_on(url, db)
         await _assert_answers(url, expected(before_upgrade=False))
 
