@@ -39,11 +39,6 @@ from upgrade_stand import (
 
 PINNED = Path(__file__).parent / "migrations.sha256"
 VERSIONS = [migration.version for migration in shipped_migrations()]
-KEPT = (
-    "meter_history", "vehicle_history", "meter_live", "vehicle_live", "devices", "presence", "links", "quarantine", "alerts",
-)  # fmt: skip
-"""What cannot be computed again: the same before and after."""
-
 WINDOWS = [
     Window(BASE + timedelta(minutes=start), BASE + timedelta(minutes=end))
     for start, end in ((0, 90), (8, 73), (15, 60))
@@ -108,8 +103,9 @@ async def test_a_dump_restored_elsewhere(postgres_server: LocalPostgres, source:
 
 
 async def _kept(db: asyncpg.Connection) -> dict[str, list[str]]:
-    """The columns of every table that is kept, in the schema as it is."""
-    return {table: [row[0] for row in await db.fetch(COLUMNS, table)] for table in KEPT if table in await tables(db)}
+    """The columns of every table, in the schema as it is: no migration has lost or changed a row so far. One that does so on purpose is
+    left out here."""
+    return {table: [row[0] for row in await db.fetch(COLUMNS, table)] for table in await tables(db)}
 
 
 async def _rows(db: asyncpg.Connection, kept: dict[str, list[str]]) -> dict[str, list[str]]:
