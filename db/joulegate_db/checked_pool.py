@@ -4,7 +4,7 @@ A question waits for a connection, then for the database. Both end: the first af
 pool was made with. A connection that is silent beyond that is cut off, not asked to stop: a server that has gone would not hear it.
 
 asyncpg's pool makes connections and takes leave of them. Between two questions those that served well are kept here: to give one back and
-to take one again, with asyncpg's tasks and timers, costs as much as a third of a plain answer.
+to take one again, with asyncpg's tasks and timers, costs a quarter of what a plain answer takes here.
 """
 
 import asyncio
