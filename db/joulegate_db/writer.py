@@ -10,7 +10,7 @@ from msgspec.structs import astuple
 
 from joulegate_core.reasons import Reason
 from joulegate_core.telemetry import Message, MeterReading, Rejection, Stream, VehicleReading
-from joulegate_db.connect import WRITER_SETTINGS, connect, unavailable
+from joulegate_db.connect import WRITER_SETTINGS, connect, require_settings, unavailable
 from joulegate_db.failures import DATABASE_ERRORS
 from joulegate_db.migrate import require_schema
 from joulegate_db.presence import PresenceCache
@@ -94,9 +94,11 @@ class Writer:
         Raises:
             DatabaseUnavailableError: the server cannot be reached or refuses.
             SchemaMismatchError: the schema is not this version's.
+            PoolerError: a pooler is between.
         """
         connection = await connect(url, WRITER_SETTINGS)
         try:
+            await require_settings(connection, WRITER_SETTINGS)
             await require_schema(connection)
             await connection.execute(query("stage"))
         except DATABASE_ERRORS as error:

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from joulegate_core.errors import DatabaseUnavailableError, SchemaMismatchError
+from joulegate_core.errors import DatabaseUnavailableError, PoolerError, SchemaMismatchError
 from joulegate_db.checked_pool import DatabaseBusyError, QueryTimeoutError
 from joulegate_http.answer_headers import completed
 from joulegate_http.codes import Code
@@ -77,13 +77,13 @@ def as_problem(error: Exception) -> ProblemError:
             return ProblemError(Code.NOT_FOUND, "There is no such route. The API's routes begin with /v1/.")
         case HTTPException(status_code=HTTPStatus.METHOD_NOT_ALLOWED):
             return _method_not_allowed((error.headers or {}).get("Allow", "GET, HEAD"))
-        case DatabaseUnavailableError() | SchemaMismatchError():
+        case DatabaseUnavailableError() | PoolerError() | SchemaMismatchError():
             return _of_database(error)
         case _:
             return _internal_error()
 
 
-EXPECTED = (ProblemError, HTTPException, DatabaseUnavailableError, SchemaMismatchError)
+EXPECTED = (ProblemError, HTTPException, DatabaseUnavailableError, PoolerError, SchemaMismatchError)
 """What `on_problem` is to be registered for."""
 
 
@@ -107,7 +107,7 @@ def stopping() -> ProblemError:
     return _try_again(RETRY_SECONDS, Code.STOPPING, "The service is stopping. Try again.")
 
 
-def _of_database(error: DatabaseUnavailableError | SchemaMismatchError) -> ProblemError:
+def _of_database(error: DatabaseUnavailableError | PoolerError | SchemaMismatchError) -> ProblemError:
     match error:
         case QueryTimeoutError():
             log.warning("answer_too_slow")
@@ -121,7 +121,7 @@ def _of_database(error: DatabaseUnavailableError | SchemaMismatchError) -> Probl
             return _try_again(
                 RETRY_SECONDS, Code.DATABASE_BUSY, "The database is busy with other questions. Try again later."
             )
-        case DatabaseUnavailableError():
+        case DatabaseUnavailableError() | PoolerError():
             log.warning("database_unavailable", error=str(error))
             return _try_again(
                 RETRY_SECONDS, Code.DATABASE_UNAVAILABLE, "The database cannot be used at the moment. Try again later."
