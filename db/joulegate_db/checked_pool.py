@@ -28,6 +28,10 @@ class DatabaseBusyError(DatabaseUnavailableError):
     """All connections of the pool were taken by other questions for as long as one waits."""
 
 
+class ReplicaConflictError(DatabaseUnavailableError):
+    """A replica cancelled a statement that stood in the way of replaying what the primary has done (40001)."""
+
+
 class CheckedPool:
     """Made by `open_checked_pool`. The schema is checked before the first use of a connection, and again after an outage.
 
@@ -59,6 +63,7 @@ class CheckedPool:
             DatabaseUnavailableError: the database cannot be reached, or fails for a reason that passes.
             DatabaseBusyError: no connection became free.
             QueryTimeoutError: a statement took longer than the statement timeout.
+            ReplicaConflictError: a replica cancelled the statement; soon it will not.
             SchemaMismatchError: the schema is not this version's.
             PoolerError: sessions are needed, and a pooler between has none.
         """
@@ -70,6 +75,10 @@ class CheckedPool:
                 yield connection
         except asyncpg.QueryCanceledError as error:
             raise QueryTimeoutError("the database took too long to answer") from error
+        except (
+            asyncpg.SerializationError
+        ) as error:  # no transaction of ours is serializable: a replica says so, of a conflict
+            raise ReplicaConflictError("the replica cancelled the statement for the sake of replication") from error
         except DATABASE_ERRORS as error:
             if is_permanent(error):
                 raise

@@ -14,6 +14,7 @@ from joulegate_db.live import MeterState, VehicleState, meter_state, vehicle_sta
 from joulegate_db.performance import Performance, performance
 from joulegate_db.plain import plain_performance
 from joulegate_db.series import SeriesPoint, series
+from joulegate_db.sql import query
 from joulegate_db.windows import Window
 
 POOL_SIZE = 8
@@ -33,6 +34,11 @@ class Reader:
     async def check(self, seconds: float = ANSWER_SECONDS) -> None:
         """Returns when the database is reached, within so many seconds, and has the right schema. Cheap: for readiness."""
         await self._pool.check(seconds)
+
+    async def lag(self, seconds: float = ANSWER_SECONDS) -> float:
+        """How many seconds answers may be behind the primary; 0 from a primary. Waits for it at most `seconds`."""
+        async with self._pool.connection(seconds) as connection:
+            return float(await connection.fetchval(query("read_lag")))
 
     async def performance(self, vehicle: str, window: Window) -> Performance | None:
         """The performance answer for [window.start, window.end), None for a vehicle that was never seen nor linked."""

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from joulegate_core.errors import DatabaseUnavailableError, PoolerError, SchemaMismatchError
-from joulegate_db.checked_pool import DatabaseBusyError, QueryTimeoutError
+from joulegate_db.checked_pool import DatabaseBusyError, QueryTimeoutError, ReplicaConflictError
 from joulegate_http.answer_headers import completed
 from joulegate_http.codes import Code
 from joulegate_http.schemas import Link, Problem
@@ -25,6 +25,8 @@ MEDIA_TYPE = "application/problem+json"
 
 RETRY_SECONDS = 5
 """For an outage: about as long as a database takes to restart."""
+RETRY_CONFLICT_SECONDS = 1
+"""For a replica that is past the conflict as soon as it has cancelled what stood in its way."""
 RETRY_TIMEOUT_SECONDS = 30
 """For an answer that took too long: at once it would again."""
 
@@ -120,6 +122,13 @@ def _of_database(error: DatabaseUnavailableError | PoolerError | SchemaMismatchE
             log.warning("database_busy")
             return _try_again(
                 RETRY_SECONDS, Code.DATABASE_BUSY, "The database is busy with other questions. Try again later."
+            )
+        case ReplicaConflictError():
+            log.warning("replica_conflict")
+            return _try_again(
+                RETRY_CONFLICT_SECONDS,
+                Code.REPLICA_CONFLICT,
+                "The read replica cancelled this question to go on replicating. Try again, or ask for a shorter window.",
             )
         case DatabaseUnavailableError() | PoolerError():
             log.warning("database_unavailable", error=str(error))
