@@ -56,6 +56,7 @@ class Settings(
     api_tokens: str = ""
     cors_origins: str = ""
     rate_limit: Annotated[float, Meta(ge=0, le=1e6)] = 20
+    otlp_url: Annotated[str, Meta(pattern="^(https?://.*)?$")] = ""
     log: Literal["json", "console"] = "json"
 
     def __repr__(self) -> str:
