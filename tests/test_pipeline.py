@@ -40,7 +40,7 @@ class Line:
         self.metrics = Metrics()
         self.inbox = Inbox(batch_max=1000, linger_seconds=0, capacity=10_000)
         self.database = Database(database_url, max_age_days=7, clock=utc_now)
-        self.pipeline = Pipeline(self.inbox, self.database, self.metrics, utc_now, Backlog())
+        self.pipeline = Pipeline(self.inbox, self.database, self.metrics, utc_now, backlog=Backlog())
 
     def put(self, connection: RecordingConnection, packet_id: int | None, message: Message) -> None:
         """Delivers a message as the subscriber does."""

@@ -25,6 +25,7 @@ from joulegate_gateway.pipeline import Pipeline
 from joulegate_gateway.pulse import Pulse
 from joulegate_gateway.roller import run_roller
 from joulegate_gateway.subscriber import Subscriber
+from joulegate_gateway.traces import BatchTracer, open_tracer
 
 log = structlog.get_logger()
 
@@ -47,7 +48,15 @@ async def run_gateway(settings: Settings, stop: asyncio.Event, *, clock: Clock =
         PortTakenError: the metrics port is in use.
         UnsubscribeError: the broker does not let the gateway leave.
         NotLeftError: `stop` was set before the gateway had left.
+        MissingExtraError: traces are wanted, and OpenTelemetry is not installed.
     """
+    async with open_tracer(settings.otlp_url) as tracer:
+        await _run(settings, stop, clock=clock, leave=leave, tracer=tracer)
+
+
+async def _run(
+    settings: Settings, stop: asyncio.Event, *, clock: Clock, leave: bool, tracer: BatchTracer | None
+) -> None:
     _spare_the_collector()
     metrics = Metrics()
     database = Database(
@@ -59,7 +68,7 @@ async def run_gateway(settings: Settings, stop: asyncio.Event, *, clock: Clock =
     inbox = Inbox(
         batch_max=settings.batch_max, linger_seconds=settings.linger_ms / 1000, capacity=settings.receive_maximum
     )
-    pipeline = Pipeline(inbox, database, metrics, clock, Backlog())
+    pipeline = Pipeline(inbox, database, metrics, clock, backlog=Backlog(), tracer=tracer)
     subscriber = Subscriber(
         settings,
         parse_broker_url(settings.mqtt_url),

@@ -24,6 +24,11 @@ class Metrics:
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
         )
         self._known: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self.read_lag = Gauge(
+            "joulegate_http_read_lag_seconds",
+            "How many seconds answers may be behind the primary; NaN when the database did not say",
+            registry=self.registry,
+        )
         add_process_metrics(self.registry)
 
         self.stream_clients = Gauge(

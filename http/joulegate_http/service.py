@@ -40,12 +40,15 @@ async def run_http(
     Raises:
         SettingsError: tokens or origins are not valid, or there are no tokens for callers from other machines.
         SchemaMismatchError: the database's schema is not this version's.
+        PoolerError: the reader's URL leads through a pooler in transaction mode, and JOULEGATE_READ_POOLING does not say so.
         PortTakenError: the HTTP port is in use.
     """
     origins = parse_origins(settings.cors_origins)
     gate = Gate(tokens_for_listening(settings), settings.rate_limit, origins)
     async with (
-        open_reader(settings.read_database_url or settings.database_url) as reader,
+        open_reader(
+            settings.read_database_url or settings.database_url, by_transaction=settings.read_pooling == "transaction"
+        ) as reader,
         open_link_store(settings.database_url) as links,
     ):
         metrics = Metrics()
