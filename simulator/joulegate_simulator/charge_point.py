@@ -1,5 +1,7 @@
 """A charge point with its charger, and the meter that measures it, alone or with others of a feeder."""
 
+import math
+
 from joulegate_simulator.physics.charger import (
     DEGRADED_LINEAR_LOSS,
     HEALTHY_LINEAR_LOSS,
@@ -9,6 +11,9 @@ from joulegate_simulator.physics.charger import (
 )
 from joulegate_simulator.physics.surroundings import NOISE_VOLTS, mains_voltage
 from joulegate_simulator.randomness import stream
+
+_TRIANGLE = NOISE_VOLTS * math.sqrt(6.0)
+"""The sum of two numbers from [0, 1) has a variance of 1/6."""
 
 
 class Meter:
@@ -27,8 +32,9 @@ class Meter:
         self.kwh = 0.0
         self.total = 0.0
         self.volts = 0.0
-        self._rng = stream(seed, "meter", number)
-        self._site_volts = self._rng.gauss(0.0, 2.0)
+        rng = stream(seed, "meter", number)
+        self._site_volts = rng.gauss(0.0, 2.0)
+        self._draw = rng.random
 
     def begin(self) -> None:
         """A new step: nothing measured yet."""
@@ -38,7 +44,8 @@ class Meter:
         """The step is over: sums and voltage."""
         self.total += self.kwh
         load = self.kwh / hours / self.rated_kw
-        self.volts = mains_voltage(hour_of_day, load) + self._site_volts + self._rng.gauss(0.0, NOISE_VOLTS)
+        noise = _TRIANGLE * (self._draw() + self._draw() - 1.0)  # a fifth of the time of a normal distribution
+        self.volts = mains_voltage(hour_of_day, load) + self._site_volts + noise
 
 
 class ChargePoint:

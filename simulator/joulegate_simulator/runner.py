@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import itertools
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -204,19 +205,23 @@ class _Simulation:
 
     async def _feed(self, lane: int, connections: Connections) -> None:
         """Publishes the readings of every n-th site, in the order in which they fall due."""
-        sites = list(enumerate(self.sites))[lane :: self._lanes]
+        sites = [
+            (site, self._phase_ms(position), self._begins_ms(position))
+            for position, site in list(enumerate(self.sites))[lane :: self._lanes]
+        ]
         simulated = self._options.simulated_seconds
-        end_ms = None if simulated is None else simulated * 1000
-        for cycle in itertools.count():
-            for position, site in sites:
-                after_ms = cycle * self._interval_ms + self._phase_ms(position)
-                if end_ms is not None and after_ms >= end_ms:
+        end_ms = math.inf if simulated is None else simulated * 1000
+        now_ms = 0  # the clock is only read when what is due is later than it was
+        for cycle_ms in itertools.count(0, self._interval_ms):
+            for site, phase_ms, begins_ms in sites:
+                after_ms = cycle_ms + phase_ms
+                if after_ms >= end_ms:
                     return
-                self._due_ms[lane] = self._time.start_ms + after_ms
-                if self._time.now_ms() < self._due_ms[lane]:
-                    await self._time.wait_until(self._due_ms[lane])
-                if after_ms >= self._begins_ms(position):
-                    await self._publish(site, self._due_ms[lane], lane, connections)
+                self._due_ms[lane] = due_ms = self._time.start_ms + after_ms
+                if now_ms < due_ms and (now_ms := self._time.now_ms()) < due_ms:
+                    await self._time.wait_until(due_ms)
+                if after_ms >= begins_ms:
+                    await self._publish(site, due_ms, lane, connections)
 
     def _phase_ms(self, position: int) -> int:
         return 0 if self._options.burst else position * self._interval_ms // len(self.sites)

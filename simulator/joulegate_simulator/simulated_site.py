@@ -20,7 +20,7 @@ class SimulatedSite:
         self._truth = truth
         self._steps = 0
         self._outage = SubjectFaults(plan, "site", site.number)
-        self._points = {point.number: SubjectFaults(plan, "charge point", point.number) for point in site.points}
+        self._points = [(point, SubjectFaults(plan, "charge point", point.number)) for point in site.points]
         registers = scenario.fleet
         self.meters = [MeterDevice(meter, plan, register=registers.meter_energy == "register") for meter in site.meters]
         self.vehicles = [
@@ -33,8 +33,8 @@ class SimulatedSite:
         hours = (at_ms - self.start_ms) / 3_600_000
         self._steps += 1
         self.site.powered = not self._outage.on(hours, self._steps)
-        for point in self.site.points:
-            point.degraded = bool(self._points[point.number].on(hours, self._steps))
+        for point, faults in self._points:
+            point.degraded = bool(faults.on(hours, self._steps))
         self.site.step(at_ms, seconds)
         powered = self.site.powered
         for meter in self.meters:
