@@ -31,11 +31,15 @@ class Device:
     """One device's way from truth to messages.
 
     Attributes:
-        name: its id. faults_on: of its last reading. drops: whether its connection drops now. came_back: whether it was offline until now.
+        name: its id.
+        home: the charge point or feeder that it belongs to; its own name when it belongs to none.
+        faults_on: of its last reading.
+        drops: whether its connection drops now. came_back: whether it was offline until now.
     """
 
-    def __init__(self, name: str, kind: str, number: int, plan: FaultPlan) -> None:
+    def __init__(self, name: str, kind: str, number: int, plan: FaultPlan, *, home: str) -> None:
         self.name = name
+        self.home = home
         self.faults_on: frozenset[str] = frozenset()
         self.drops = False
         self.came_back = False
@@ -110,7 +114,7 @@ class MeterDevice(Device):
     """A meter. It keeps a counter of what it measured, rightly or not."""
 
     def __init__(self, meter: Meter, plan: FaultPlan, *, register: bool) -> None:
-        super().__init__(meter.meter_id, "meter", meter.number, plan)
+        super().__init__(meter.meter_id, "meter", meter.number, plan, home=meter.place)
         self._meter = meter
         self._topic = f"fleet/{meter.place}/meter"
         self._register = register
@@ -154,7 +158,8 @@ class VehicleDevice(Device):
     """A vehicle's telematics, and the DC meter of its charger."""
 
     def __init__(self, vehicle: Vehicle, plan: FaultPlan, *, register: bool) -> None:
-        super().__init__(vehicle.vehicle_id, "vehicle", vehicle.number, plan)
+        home = vehicle.vehicle_id if vehicle.home is None else vehicle.home.meter.place
+        super().__init__(vehicle.vehicle_id, "vehicle", vehicle.number, plan, home=home)
         self._vehicle = vehicle
         self._register = register
         self._shown = (vehicle.soc, vehicle.temperature)

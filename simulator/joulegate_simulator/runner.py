@@ -19,6 +19,7 @@ from joulegate_simulator.control import watch_control
 from joulegate_simulator.counts import PublisherCounts
 from joulegate_simulator.fault_plan import FaultPlan
 from joulegate_simulator.fleet import build_fleet
+from joulegate_simulator.logins import device_addresses
 from joulegate_simulator.scenario import DEFAULT, Scenario, load_scenario
 from joulegate_simulator.simulated_site import SimulatedSite
 from joulegate_simulator.simulated_time import NO_LIMIT, SimulatedTime
@@ -44,8 +45,9 @@ class SimulationOptions(msgspec.Struct, frozen=True, kw_only=True):
     With `backfill_seconds` it starts so long ago and ends when it has come to the time at which it was started; its `speed` is then
     best `NO_LIMIT`. A `speed` over 1 without a backfill ends the duration at the present, or starts a day ago and goes on in real time.
 
-    `per_device`: a connection for each device, under its id; else `connections` for all. `burst`: all report at the same instant instead of
-    spread over the interval. `ramp_seconds`: over so long the sites begin to report one after the other.
+    `per_device`: a connection for each device, under its id, with the login that `logins` has for it; else `connections` for all.
+    `burst`: all report at the same instant instead of spread over the interval. `ramp_seconds`: over so long the sites begin to report
+    one after the other.
     """
 
     devices: int
@@ -62,6 +64,7 @@ class SimulationOptions(msgspec.Struct, frozen=True, kw_only=True):
     ramp_seconds: float = 0.0
     truth: Path | None = None
     faults: Path | None = None
+    logins: Path | None = None
 
     @property
     def simulated_seconds(self) -> float | None:
@@ -123,7 +126,7 @@ async def run_simulation(
     Raises:
         BrokerUnavailableError: the broker cannot be reached at the start, or refuses the login.
         SessionTakenOverError: another client took one of our client ids over.
-        SettingsError: the scenario is not valid.
+        SettingsError: the scenario is not valid, or a device has no login.
         JoulegateError: the truth file cannot be written, or this process may not open so many connections.
     """
     scenario = load_scenario(options.scenario)
@@ -133,9 +136,10 @@ async def run_simulation(
             heading = Heading(options.scenario, options.seed, options.devices, options.backfill_seconds is not None)
             truth = stack.enter_context(TruthWriter(options.truth, heading))
         simulation = _Simulation(options, scenario, truth)
-        names = [device.name for site in simulation.sites for device in site.devices]
+        devices = [device for site in simulation.sites for device in site.devices]
+        own = device_addresses(address, options.logins, devices) if options.per_device else None
         connections = await stack.enter_async_context(
-            open_connections(address, count=options.connections, names=names if options.per_device else None, stop=stop)
+            open_connections(address, count=options.connections, own=own, stop=stop)
         )
         try:
             await simulation.run(connections, stop, on_progress)
