@@ -21,7 +21,7 @@ class Meter:
 
     Attributes:
         place: the id under which it publishes, and every vehicle that is plugged in behind it.
-        kwh: true energy of the last step; total: since the start; volts: of the last step.
+        kwh: true energy of the last step; volts: of the last step.
     """
 
     def __init__(self, number: int, place: str, seed: int) -> None:
@@ -30,7 +30,6 @@ class Meter:
         self.place = place
         self.rated_kw = 0.0
         self.kwh = 0.0
-        self.total = 0.0
         self.volts = 0.0
         rng = stream(seed, "meter", number)
         self._site_volts = rng.gauss(0.0, 2.0)
@@ -41,8 +40,7 @@ class Meter:
         self.kwh = 0.0
 
     def end(self, hour_of_day: float, hours: float) -> None:
-        """The step is over: sums and voltage."""
-        self.total += self.kwh
+        """The step is over: its voltage."""
         load = self.kwh / hours / self.rated_kw
         noise = _TRIANGLE * (self._draw() + self._draw() - 1.0)  # a fifth of the time of a normal distribution
         self.volts = mains_voltage(hour_of_day, load) + self._site_volts + noise

@@ -163,12 +163,14 @@ class VehicleDevice(Device):
         self._vehicle = vehicle
         self._register = register
         self._shown = (vehicle.soc, vehicle.temperature)
+        self._counter = 0.0
         self._place = self._topic = ""
 
     def report(self, at_ms: int, hours: float, *, powered: bool) -> list[Message]:
         """The messages of the last step. Plugged in where there is no power it has no network, and sends later."""
         vehicle = self._vehicle
         on = self._begin(hours)
+        self._counter += vehicle.kwh_dc
         if "sensor_stuck" not in on:
             self._shown = (vehicle.soc, vehicle.temperature)
         return self._send(at_ms, cut_off=not powered and vehicle.at is not None)
@@ -176,7 +178,7 @@ class VehicleDevice(Device):
     def _message(self, time: datetime) -> Message:
         vehicle = self._vehicle
         soc, temperature = self._shown
-        kwh = int((vehicle.total_dc if self._register else vehicle.kwh_dc) * MICROWATTHOURS + 0.5) / MICROWATTHOURS
+        kwh = int((self._counter if self._register else vehicle.kwh_dc) * MICROWATTHOURS + 0.5) / MICROWATTHOURS
         soc, temperature = int(soc * 1000.0 + 0.5) / 1000.0, math.floor(temperature * 100.0 + 0.5) / 100.0
         if (place := vehicle.place) is not self._place:
             self._place, self._topic = place, f"fleet/{place}/vehicle"

@@ -5,14 +5,11 @@ from enum import StrEnum
 
 from joulegate_simulator.charge_point import ChargePoint
 from joulegate_simulator.physics.battery import Battery, heat_share, soc_after, temperature_after
-from joulegate_simulator.physics.charging import NOTHING, Flow, charge
-from joulegate_simulator.timetable import HOUR_MS, Timetable
+from joulegate_simulator.physics.charging import charge
+from joulegate_simulator.timetable import Timetable
 
 RESERVE_SOC = 10.0
 """A driver turns home at this charge; with a timetable he waits there for his time."""
-
-HELD_MS = 1000
-"""Charging power is worked out anew once a second: a load test with a reading every few milliseconds needs no finer curve."""
 
 
 class Mode(StrEnum):
@@ -32,7 +29,6 @@ class Vehicle:
         point: the charge point it is plugged in at, None on the road; at: the same, during the last step.
         kwh_ac, kwh_dc: true energy of the last step, at the charger's grid side and at the plug; zero when it did not charge.
         kwh_stored, kwh_heat: what became of the DC; while driving `kwh_stored` is negative.
-        total_dc: since the start.
     """
 
     def __init__(
@@ -54,14 +50,11 @@ class Vehicle:
         self.at: ChargePoint | None = None
         self.mode = Mode.WAITING
         self.temperature = 12.0
-        self.kwh_ac = self.kwh_dc = self.kwh_stored = self.kwh_heat = self.total_dc = 0.0
+        self.kwh_ac = self.kwh_dc = self.kwh_stored = self.kwh_heat = 0.0
         self._timetable = timetable
         self._rng = rng
         self._until_ms = 0
         self._drive_kw = 0.0
-        self._flow = NOTHING
-        self._held_until_ms = 0
-        self._held_for = (0.0, 0.0)
 
     @property
     def place(self) -> str:
@@ -74,7 +67,6 @@ class Vehicle:
         self.point = point
         point.taken = True
         self.mode = Mode.CHARGING
-        self._held_until_ms = 0
         self._until_ms = self._timetable.departure(at_ms, self._rng)
 
     def rest(self, at_ms: int) -> None:
@@ -111,26 +103,14 @@ class Vehicle:
             self.drive(at_ms)
 
     def _charge(self, point: ChargePoint, at_ms: int, hours: float, ambient: float) -> None:
-        flow = self._flow
-        extra_loss = point.extra_loss
-        if at_ms >= self._held_until_ms or self._held_for != (hours, extra_loss):
-            flow = charge(
-                point.charger, self.battery, self.soc, self.temperature, ambient, hours, extra_loss=extra_loss
-            )
-            self._flow, self._held_for = flow, (hours, extra_loss)
-            self._held_until_ms = at_ms + HELD_MS if self._is_far_from_target(flow, hours) else 0
+        flow = charge(
+            point.charger, self.battery, self.soc, self.temperature, ambient, hours, extra_loss=point.extra_loss
+        )
         if flow.ac > 0.0:
             self.kwh_ac, self.kwh_dc, self.kwh_stored, self.kwh_heat = flow.ac, flow.dc, flow.stored, flow.heat
-            self.total_dc += flow.dc
             self.soc = soc_after(self.soc, flow.stored, self.battery)
         if flow.finished:
             self.rest(at_ms)
-
-    def _is_far_from_target(self, flow: Flow, hours: float) -> bool:
-        """Whether the target is not reached before `HELD_MS` are over."""
-        most_steps = HELD_MS / HOUR_MS / hours + 2.0
-        missing_kwh = (self.battery.target_soc - self.soc) / 100.0 * self.battery.capacity_kwh
-        return flow.stored * most_steps < missing_kwh
 
     def _step_on_the_road(self, at_ms: int, hours: float) -> None:
         spare_kwh = max(0.0, self.soc - RESERVE_SOC) / 100.0 * self.battery.capacity_kwh

@@ -6,7 +6,8 @@ import msgspec
 
 RATINGS_KW = (3.7, 7.4, 11.0, 22.0, 50.0, 150.0, 350.0)
 """230 V x 16 A and x 32 A on one phase, 400 V x 16 A and x 32 A on three, and three DC classes. In the United Kingdom 85 % of 595 public
-AC sockets gave 7 kW and 15 % 22 kW (Bayram et al., Statistical characterisation of public AC EV chargers in the UK, IEEE Access 11, 2023)."""
+AC sockets gave 7 kW and 15 % 22 kW (Bayram et al., Statistical characterisation of public AC EV chargers in the UK, IEEE Access 11,
+2023)."""
 
 LARGEST_AC_KW = 22.0
 """Up to here the converter is the vehicle's on-board charger; above, it stands in the charge point."""
