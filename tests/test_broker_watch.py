@@ -1,5 +1,6 @@
 """What the broker drops is seen: in the log and in the metrics."""
 
+import asyncio
 from pathlib import Path
 
 import asyncpg
@@ -7,6 +8,8 @@ import pytest
 
 from fault_harness import Numbered, flood
 from gateway_harness import Gateway, eventually
+from joulegate_cli.doctor.finding import Severity
+from joulegate_cli.doctor.gateway import ask_gateway, judge_gateway
 from joulegate_cli.local.broker import LocalBroker, find_mosquitto
 from process_harness import launching, until_status
 
@@ -37,4 +40,11 @@ async def test_an_overflowing_queue_is_seen(database_url: str, db: asyncpg.Conne
         assert sum(event["more"] for event in events) == dropped
         assert await db.fetchval("select count(*) from meter_history") == numbered.count - dropped
         assert [event["level"] for event in events] == ["error"] * len(events)
+        address = f"http://127.0.0.1:{gateway.metrics_port}"
+        found = judge_gateway(await asyncio.to_thread(ask_gateway, address), address)
+        losses = [(one.severity, one.text) for one in found if one.check == "broker losses"]
+        text = (
+            f"{dropped:,.0f} messages were acknowledged and dropped since the broker's start, by what the gateway heard"
+        )
+        assert losses == [(Severity.CRITICAL, text)]
     small.stop()

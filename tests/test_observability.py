@@ -1,6 +1,7 @@
 """Dashboards, rules and docs/metrics.md hold what the services and the schema really have."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -169,6 +170,13 @@ async def prometheus(folder: Path, targets: dict[str, int]) -> AsyncIterator[htt
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+
+            async def ready() -> bool:  # it listens, and answers 503, before it has read its own files
+                with contextlib.suppress(httpx.TransportError):
+                    return (await client.get("/-/ready")).status_code == 200
+                return False
+
+            await eventually(ready, 60)
             yield client
     finally:
         process.terminate()
@@ -194,13 +202,10 @@ async def test_a_real_prometheus_answers_every_expression(gateway: Gateway, data
         async def scraped() -> bool:
             await publish("fleet/cp-1/meter", reading())
             await http_get(http_port, "/v1/vehicles/v-1")
-            try:
-                up = await ask(
-                    'sum(up{job=~"joulegate-.*"}) == 2 and sum(rate(joulegate_messages_received_total[15s])) > 0'
-                )
-                return bool(up and await ask("sum(rate(joulegate_http_requests_total[15s])) > 0"))
-            except httpx.TransportError:
-                return False
+            up = await ask(
+                'sum(up{job=~"joulegate-.*"}) == 2 and sum(rate(joulegate_messages_received_total[15s])) > 0'
+            )
+            return bool(up and await ask("sum(rate(joulegate_http_requests_total[15s])) > 0"))
 
         await eventually(scraped, 40)
         for where, expression in PROMQL:

@@ -9,6 +9,7 @@ from importlib.metadata import version
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
+from joulegate_cli.doctor.broker import QUEUE_TOO_SMALL
 from joulegate_cli.doctor.finding import Finding, critical, note, ok, warning
 
 SECONDS = 3.0
@@ -90,3 +91,9 @@ def judge_gateway(facts: GatewayFacts | None, url: str) -> Iterator[Finding]:
             f"{lost:,.0f} sessions were lost at the broker since its start",
             "docs/observability.md, JoulegateSessionLost",
         )
+    dropped = facts.samples.get("joulegate_broker_dropped_messages", 0)
+    if dropped:  # the broker itself may have forgotten: mosquitto tells of a change for a minute
+        text = (
+            f"{dropped:,.0f} messages were acknowledged and dropped since the broker's start, by what the gateway heard"
+        )
+        yield critical("broker losses", text, QUEUE_TOO_SMALL)
