@@ -232,7 +232,7 @@ def _note_queue(options: "SimulationOptions") -> None:
         print(
             f"joulegate: {readings:,.0f} readings may come faster than the gateway takes them, "
             f"and a broker drops what its queue cannot hold ({BROKER_QUEUE:,} in the shipped mosquitto.conf): "
-            f"--speed {speed} makes {SAFE_RATE:,} readings/s",
+            f"--speed {speed} makes {SAFE_RATE:,} readings/s, a longer --interval makes fewer",
             file=sys.stderr,
         )
 
