@@ -80,7 +80,8 @@ async def run_gateway(settings: Settings, stop: asyncio.Event, *, clock: Clock =
         if await _wait_for_database(database, stop):
             upkeep: tuple[Coroutine[Any, Any, None], ...] = ()
             if not leave:
-                upkeep = database.keep_partitions(), run_roller(settings, clock, metrics.rolled_until), pulse.run()
+                roller = run_roller(settings, clock, metrics.rolled_until, metrics.removed)
+                upkeep = database.keep_partitions(), roller, pulse.run()
             await _run_parts(subscriber, pipeline, database, stop, upkeep)
     log.info("gateway_stopped", pending=metrics.ledger.pending)
     if subscriber.left:

@@ -63,6 +63,42 @@ begin
 end
 $$;
 
+-- Retention: drops the oldest monthly partition of what is derived that ends by `before` and whose readings are in history no more: with readings
+-- there and no rollups, answers would be wrong. Returns its name, null when there is none. One a call: so no two tables' locks are waited for at
+-- the same time, and a lock that is not to be had at once is left for another time.
+create function forget_rollups(before date) returns text
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '2s' as $$
+declare
+    history_from date;
+    oldest text;
+begin
+    perform pg_advisory_xact_lock(hashtext('joulegate.partitions'));
+    select greatest(
+        min(to_date(right(relname, 8), 'YYYYMMDD')), (select (archived_until at time zone 'UTC')::date from public.roll_state)
+    )
+    into history_from
+    from pg_inherits
+    join pg_class on oid = inhrelid
+    where inhparent in ('public.meter_history'::regclass, 'public.vehicle_history'::regclass);
+    select relname
+    into oldest
+    from pg_inherits
+    join pg_class on oid = inhrelid
+    where
+        inhparent in (
+            'public.meter_rollup_15m'::regclass, 'public.vehicle_rollup_15m'::regclass,
+            'public.charging_15m'::regclass, 'public.unattributed_15m'::regclass
+        )
+        and to_date(right(relname, 6), 'YYYYMM') + interval '1 month' <= least(before, history_from)
+    order by right(relname, 6), relname
+    limit 1;
+    if oldest is not null then
+        execute format('drop table public.%I', oldest);
+    end if;
+    return oldest;
+end
+$$;
+
 do $$
 declare
     child regclass;
@@ -83,4 +119,6 @@ begin
 end
 $$;
 
-revoke execute on function ensure_partitions(date, date), ensure_partition(text, text, date, date) from public;
+revoke execute on function
+    ensure_partitions(date, date), ensure_partition(text, text, date, date), forget_rollups(date)
+from public;

@@ -13,7 +13,7 @@ begin
             values
             ('meter_history vehicle_history', 'r', 'ra', 'ra'),
             ('meter_live vehicle_live', 'r', 'raw', 'raw'),
-            ('presence', 'r', 'ra', 'ra'),
+            ('presence', 'r', 'rad', 'ra'),
             ('devices', 'r', 'ra', 'raw'),
             ('links', 'r', 'r', 'rawd'),
             ('quarantine', 'r', 'rawd', 'rawd'),
@@ -72,11 +72,15 @@ begin
         from roles
         where not has_schema_privilege(role, 'public', 'usage')
         union all
-        select format('grant execute on function public.ensure_partitions(date, date) to %s', role::regrole)
-        from roles
-        where
-            rolname <> 'joulegate_reader'
-            and not has_function_privilege(role, to_regprocedure('public.ensure_partitions(date, date)'), 'execute')
+        select format('grant execute on function %s to %s', function, role::regrole)
+        from (
+            values
+            (to_regprocedure('public.ensure_partitions(date, date)'), 'joulegate_writer'),
+            (to_regprocedure('public.ensure_partitions(date, date)'), 'joulegate_operator'),
+            (to_regprocedure('public.forget_rollups(date)'), 'joulegate_writer')
+        ) as may_call (function, rolname)
+        join roles using (rolname)
+        where not has_function_privilege(role, function, 'execute')
     loop
         execute change.statement;
     end loop;
