@@ -125,7 +125,8 @@ async def test_quarantine_keeps_what_comes_again(
         [(400, 400), (400, 1), (399, 399), (398, 380), (397, 396), (10, 10), (1, 1)]
     ):
         await db.execute(
-            "insert into quarantine (first_seen, last_seen, topic, payload, reason, detail, digest) values ($1, $2, 't', $3, 'empty', '', $3)",
+            "insert into quarantine (first_seen, last_seen, topic, payload, reason, detail, digest) "
+            "values ($1, $2, 't', $3, 'empty', '', $3)",
             NOW - timedelta(days=first), NOW - timedelta(days=last), str(number).encode(),
         )  # fmt: skip
     assert await removed(roller, Keep(None, timedelta(days=365), None)) == {"quarantine": 4}
@@ -153,6 +154,8 @@ def test_nothing_is_younger_than_the_clock_window(name: str) -> None:
         load_settings({name: "30", "JOULEGATE_MAX_AGE_DAYS": "30"})
     with pytest.raises(SettingsError, match=rf"^{name} is not valid: .*>= 0"):
         load_settings({name: "-1"})
+    wide = retention.keep(load_settings({"JOULEGATE_MAX_AGE_DAYS": "3660"}))
+    assert wide == Keep(*[timedelta(days=3661)] * 3), "the defaults give way"
 
 
 async def test_the_gateway_removes_a_few_batches_a_round_and_tells(

@@ -89,15 +89,15 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         if field.encode_name in given:
             _check_one(field.encode_name, field.type, given[field.encode_name])
     settings = msgspec.convert(given, Settings, strict=False)
-    _check_keep_days(settings)
+    _check_keep_days(settings, given)
     return settings
 
 
-def _check_keep_days(settings: Settings) -> None:
-    """Nothing is removed that a reading which is still accepted may concern."""
+def _check_keep_days(settings: Settings, given: Mapping[str, str]) -> None:
+    """Nothing is removed that a reading which is still accepted may concern. A default gives way to a long clock window."""
     least = settings.max_age_days + 1
     for name in ("rollup_keep_days", "quarantine_keep_days", "alert_keep_days"):
-        if 0 < getattr(settings, name) < least:
+        if PREFIX + name.upper() in given and 0 < getattr(settings, name) < least:
             raise SettingsError(
                 f"{PREFIX}{name.upper()} is not valid: expected 0 (for ever) or at least {least} here, "
                 "JOULEGATE_MAX_AGE_DAYS + 1 (docs/configuration.md)"

@@ -22,15 +22,16 @@ BATCHES_A_ROUND = 20
 
 def keep(settings: Settings) -> Keep:
     """What the settings say about retention."""
+    least = settings.max_age_days + 1
     return Keep(
-        rollups=_days(settings.rollup_keep_days),
-        quarantine=_days(settings.quarantine_keep_days),
-        alerts=_days(settings.alert_keep_days),
+        rollups=_days(settings.rollup_keep_days, least),
+        quarantine=_days(settings.quarantine_keep_days, least),
+        alerts=_days(settings.alert_keep_days, least),
     )
 
 
-def _days(number: int) -> timedelta | None:
-    return timedelta(days=number) if number else None
+def _days(number: int, least: int) -> timedelta | None:
+    return timedelta(days=max(number, least)) if number else None
 
 
 class Retention:
