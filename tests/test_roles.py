@@ -90,7 +90,7 @@ async def test_history_is_append_only_and_nobody_truncates(db: asyncpg.Connectio
         if role == OPERATOR:
             assert changed == {
                 "meter_live", "vehicle_live", "devices", "links", "quarantine", "quarantine_totals", "register_baselines",
-                    "bindings", "bindings_version",
+                "bindings", "bindings_version",
             }  # fmt: skip
     owner = await db.fetchval("select 'joulegate'::regrole::oid")
     assert {row["relowner"] for row in await db.fetch(RELATIONS)} == {owner}, "also of what a writer's call has made"

@@ -39,6 +39,9 @@ PLAIN_READER_SETTINGS = READER_SETTINGS | {
     # planning would take longer than the statement runs; which partitions it reads it decides when it begins
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",  # the plan may be older than what is in the tables of marks
+    # a primary key finds a handful of readings; block ranges of days would be combined with it
+    "enable_bitmapscan": "off",
+    "enable_sort": "off",  # groups are few
 }
 
 ROLLER_SETTINGS = {

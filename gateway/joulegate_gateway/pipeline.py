@@ -16,6 +16,7 @@ from joulegate_core.reasons import Reason
 from joulegate_core.telemetry import Rejection
 from joulegate_db.failures import DATABASE_ERRORS, describe, is_missing_partition, is_permanent, needs_new_connection
 from joulegate_db.writer import TRANSACTION_TIMEOUT_SECONDS, Tally, Writer
+from joulegate_gateway.backlog import Backlog
 from joulegate_gateway.database import Database
 from joulegate_gateway.inbox import Delivery, Inbox
 from joulegate_gateway.ledger import Metrics
@@ -36,13 +37,14 @@ class _HeldError(Exception):
 class Pipeline:
     """Settles deliveries in order of arrival: commit, then acknowledge.
 
-    `outage` is set while a batch has been waiting for the database for more than five seconds.
+    `outage` is set while a batch has been waiting for the database for more than five seconds. `backlog` is told of what is committed.
     """
 
-    def __init__(self, inbox: Inbox, database: Database, metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, inbox: Inbox, database: Database, metrics: Metrics, clock: Clock, backlog: Backlog) -> None:
         self.outage = asyncio.Event()
         self.healthy = asyncio.Event()
         self.healthy.set()
+        self.backlog = backlog
         self._inbox = inbox
         self._database = database
         self._metrics = metrics
@@ -69,6 +71,7 @@ class Pipeline:
         self._metrics.ledger.settle(tally)
         self._overflow.note(tally)
         self._metrics.lag_seconds.set(time.monotonic() - batch[0].arrived)
+        self.backlog.committed(batch)
         acknowledge(batch)
         self._inbox.settled(len(batch))
 

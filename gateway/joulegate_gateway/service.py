@@ -14,6 +14,7 @@ from joulegate_core.broker import parse_broker_url
 from joulegate_core.clock import Clock, utc_now
 from joulegate_core.errors import DatabaseUnavailableError
 from joulegate_core.settings import Settings
+from joulegate_gateway.backlog import Backlog
 from joulegate_gateway.bindings import BindingsWatch
 from joulegate_gateway.database import Database
 from joulegate_gateway.decoder import Decoder
@@ -59,7 +60,7 @@ async def run_gateway(settings: Settings, stop: asyncio.Event, *, clock: Clock =
     inbox = Inbox(
         batch_max=settings.batch_max, linger_seconds=settings.linger_ms / 1000, capacity=settings.receive_maximum
     )
-    pipeline = Pipeline(inbox, database, metrics, clock)
+    pipeline = Pipeline(inbox, database, metrics, clock, Backlog())
     decoder = Decoder(max_age_days=settings.max_age_days, max_ahead_seconds=settings.max_ahead_seconds)
     bindings = BindingsWatch(settings.database_url, decoder)
     subscriber = Subscriber(
@@ -84,8 +85,8 @@ async def run_gateway(settings: Settings, stop: asyncio.Event, *, clock: Clock =
         if await _wait_for_database(database, bindings, stop):
             upkeep: tuple[Coroutine[Any, Any, None], ...] = (bindings.run(),)
             if not leave:
-                roller = run_roller(settings, clock, metrics.rolled_until, metrics.removed)
-                upkeep += database.keep_partitions(), roller, pulse.run()
+                rolling = run_roller(settings, clock, metrics.rolled_until, metrics.removed, pipeline.backlog)
+                upkeep += database.keep_partitions(), rolling, pulse.run()
             await _run_parts(subscriber, pipeline, database, stop, upkeep)
     log.info("gateway_stopped", pending=metrics.ledger.pending)
     if subscriber.left:

@@ -37,32 +37,23 @@ create table place_turns (
 );
 create index place_turns_by_bucket on place_turns (bucket);
 
--- As before, and candidates for the above: they cost the roller a pass over what it has just computed, and the way of a reading nothing.
-create or replace function charging_mark_meter() returns trigger language plpgsql as $$
+-- Candidates for the above: they cost the roller a pass over what it has just computed, and the way of a reading nothing.
+create function place_turns_note() returns trigger language plpgsql as $$
 begin
-    insert into public.charging_marks (bucket, charge_point, vehicle)
-    select distinct bucket, charge_point, linked_vehicle from touched;
-    if tg_op <> 'DELETE' then
-        insert into public.place_turns (bucket, device, kind)
-        select bucket, device, 'meter' from touched group by bucket, device having min(charge_point) <> max(charge_point)
-        on conflict (device, kind, bucket) do update set returns = null;
-    end if;
+    insert into public.place_turns (bucket, device, kind)
+    select bucket, device, tg_argv[0] from touched group by bucket, device having min(charge_point) <> max(charge_point)
+    on conflict (device, kind, bucket) do update set returns = null;
     return null;
 end
 $$;
-
-create or replace function charging_mark_vehicle() returns trigger language plpgsql as $$
-begin
-    insert into public.charging_marks (bucket, charge_point, vehicle)
-    select distinct bucket, charge_point, '' from touched;
-    if tg_op <> 'DELETE' then
-        insert into public.place_turns (bucket, device, kind)
-        select bucket, device, 'vehicle' from touched group by bucket, device having min(charge_point) <> max(charge_point)
-        on conflict (device, kind, bucket) do update set returns = null;
-    end if;
-    return null;
-end
-$$;
+create trigger place_turns_inserted after insert on meter_rollup_15m
+referencing new table as touched for each statement execute function place_turns_note('meter');
+create trigger place_turns_updated after update on meter_rollup_15m
+referencing new table as touched for each statement execute function place_turns_note('meter');
+create trigger place_turns_inserted after insert on vehicle_rollup_15m
+referencing new table as touched for each statement execute function place_turns_note('vehicle');
+create trigger place_turns_updated after update on vehicle_rollup_15m
+referencing new table as touched for each statement execute function place_turns_note('vehicle');
 
 alter table alerts drop constraint alerts_kind_check;
 alter table alerts add constraint alerts_kind_check
