@@ -7,3 +7,5 @@ insert into gateway_subscriptions (client, share_group) values ('\x01', ''), ('\
 insert into gateway_beats values (
     '2026-05-01 10:00+00', '2026-05-01 12:00+00', 100, 98, 1, 1, 0, 1.5, 0.1, '\x01', 'host', '0.1.0'
 );
+insert into bindings (device, kind, charge_point) values ('m-1', 'meter', 'cp-1');
+insert into place_turns values ('2026-05-01 11:00+00', 3, 'cp-1, cp-2', 'v-8', 'vehicle');
