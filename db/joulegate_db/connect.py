@@ -131,6 +131,10 @@ def unavailable(error: BaseException) -> DatabaseUnavailableError | PoolerError:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else describe(error)
     if isinstance(error, asyncpg.PostgresError):
         reason = f"{error.args[0]} (SQLSTATE {error.sqlstate})"
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        return DatabaseUnavailableError(
+            f"the database refuses: {reason}. The login lacks a right; docs/roles.md says which role each service and command needs"
+        )
     return DatabaseUnavailableError(
         f"the database cannot be used: {reason}. Check JOULEGATE_DATABASE_URL and that PostgreSQL 15 or newer is running"
     )
