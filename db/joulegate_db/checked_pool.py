@@ -87,9 +87,8 @@ class CheckedPool:
                 yield connection
         except asyncpg.QueryCanceledError as error:
             raise QueryTimeoutError("the database took too long to answer") from error
-        except (
-            asyncpg.SerializationError
-        ) as error:  # no transaction of ours is serializable: a replica says so, of a conflict
+        except asyncpg.SerializationError as error:
+            # no transaction of ours is serializable: a replica says so, of a conflict
             raise ReplicaConflictError("the replica cancelled the statement for the sake of replication") from error
         except DATABASE_ERRORS as error:
             if is_permanent(error):
