@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from joulegate_core.errors import DatabaseUnavailableError
+from joulegate_core.tls import DATABASE, tls_failure, why_tls_failed
 from joulegate_db.failures import describe
 
 CONNECT_TIMEOUT_SECONDS = 10.0
@@ -97,7 +98,17 @@ async def _is_clean(_: asyncpg.pool.PoolConnectionProxy) -> None:
 
 def unavailable(error: BaseException) -> DatabaseUnavailableError:
     """The error for a person: what happened and what to look at."""
+    refused = tls_failure(error)
+    if refused is not None:
+        return DatabaseUnavailableError(f"the database cannot be used: {why_tls_failed(refused, DATABASE)}")
     reason = error.strerror if isinstance(error, OSError) and error.strerror else describe(error)
+    if isinstance(error, FileNotFoundError | PermissionError):
+        reason += " (the server's socket, or a file named by sslrootcert, sslcert or sslkey)"
+    if isinstance(error, asyncpg.ConnectionDoesNotExistError | ConnectionResetError):
+        # a server that says no to a certificate closes; what we had sent then makes TCP lose its reason
+        reason += "; with TLS that can be a no to the certificate of sslcert: the server's log says why"
+    if isinstance(error, asyncpg.ClientConfigurationError):
+        reason = str(error).split(chr(10), maxsplit=1)[0]  # speaks of parameters and files, not of the password
     if isinstance(error, asyncpg.PostgresError):
         reason = f"{error.args[0]} (SQLSTATE {error.sqlstate})"
     return DatabaseUnavailableError(
