@@ -107,8 +107,8 @@ def unavailable(error: BaseException) -> DatabaseUnavailableError:
     if isinstance(error, asyncpg.ConnectionDoesNotExistError | ConnectionResetError):
         # a server that says no to a certificate closes; what we had sent then makes TCP lose its reason
         reason += "; with TLS that can be a no to the certificate of sslcert: the server's log says why"
-    if isinstance(error, asyncpg.ClientConfigurationError):
-        reason = str(error).split(chr(10), maxsplit=1)[0]  # speaks of parameters and files, not of the password
+    if isinstance(error, asyncpg.ClientConfigurationError) and any(word in str(error) for word in ("ssl", "root cert")):
+        reason = str(error).split("\n", maxsplit=1)[0]  # names a parameter and a file; others may repeat the URL
     if isinstance(error, asyncpg.PostgresError):
         reason = f"{error.args[0]} (SQLSTATE {error.sqlstate})"
     return DatabaseUnavailableError(
