@@ -32,7 +32,11 @@ $(VENV)/.browser: scripts/bootstrap-browser $(STAMP)
 	scripts/bootstrap-browser
 	@touch $@
 
-test: install $(VENV)/.browser ## the whole suite, on a real broker and a real PostgreSQL
+$(VENV)/.pooler: scripts/bootstrap-pooler $(STAMP)
+	scripts/bootstrap-pooler
+	@touch $@
+
+test: install $(VENV)/.browser $(VENV)/.pooler ## the whole suite, on a real broker and a real PostgreSQL
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 check: install ## lint, formatting, types, imports, lock files, the built dashboard, known vulnerabilities (told, not failed on)

@@ -9,6 +9,7 @@ from fleet_support import alerts_of
 from gateway_harness import eventually
 from http_support import at, meter, vehicle, write
 from joulegate_core.settings import load_settings
+from joulegate_gateway.backlog import Backlog
 from joulegate_gateway.roller import run_roller
 
 
@@ -17,7 +18,9 @@ async def test_a_round_of_the_roller_attributes_and_evaluates(database_url: str,
     given = {"JOULEGATE_DATABASE_URL": database_url, "JOULEGATE_ALERT_MIN_COVERAGE": "0.04"}
     registry = CollectorRegistry()
     rolled_until = Gauge("rolled_until", "", registry=registry)
-    rolling = asyncio.create_task(run_roller(load_settings(given), lambda: at(70), rolled_until))
+    backlog = Backlog()
+    backlog.connected(session_present=False)
+    rolling = asyncio.create_task(run_roller(load_settings(given), lambda: at(70), rolled_until, backlog))
 
     async def evaluated() -> bool:
         return bool(await alerts_of(db, "low_efficiency"))

@@ -16,6 +16,7 @@ from joulegate_http.cors import parse_origins
 from process_harness import Process
 
 SECRET = "s3cr3t-of-an-operator"
+OTHER = "s3cr3t-of-a-wall-screen"
 DIGEST = sha256(SECRET.encode()).digest()
 NOWHERE = "postgresql://joulegate@127.0.0.1:1/none"
 
@@ -53,9 +54,9 @@ def test_what_is_taken(text: str, expected: tuple[ApiToken, ...]) -> None:
         (f":read:{SECRET}", "the name in entry 1 must have"),
         (f"wall:read:sha256:{SECRET}", "the hash in entry 1 must be sha256: and 64 hex digits"),
         (f"wall:read:sha256:{'A' * 64}", "the hash in entry 1 must be"),
-        (f"wall:read:{SECRET},wall:read:{make_token()}", "entries 1 and 2 have the same name"),
+        (f"wall:read:{SECRET},wall:read:{OTHER}", "entries 1 and 2 have the same name"),
         (f"a:read:{SECRET},b:read:sha256:{DIGEST.hex()}", "entries 1 and 2 have the same token"),
-        (",".join(f"t{n}:read:{make_token()}" for n in range(MOST_TOKENS + 1)), "there are 101 tokens, at most 100"),
+        (",".join(f"t{n}:read:{OTHER}-{n}" for n in range(MOST_TOKENS + 1)), "there are 101 tokens, at most 100"),
     ],
 )
 def test_what_is_refused_is_told_without_repeating_it(text: str, says: str) -> None:

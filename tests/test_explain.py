@@ -187,7 +187,16 @@ async def test_a_plain_answer_is_one_statement_of_few_pages_by_a_generic_plan(ro
     [kept] = [node for node in nodes(plan) if "charging_15m" in node.get("Index Name", "")]
     assert (kept["Node Type"], kept["Heap Fetches"], kept["Actual Rows"]) == ("Index Only Scan", 0, 97)
     assert len(tables([plan], "vehicle_history")) <= 2
+    assert len(tables([plan], "meter_history")) <= 2
     assert buffers(plan) <= 60
+    checks = [
+        node
+        for node in nodes(plan)
+        if node.get("Index Name", "").startswith(("rollup_m", "charging_m", "links", "dev"))
+    ]
+    assert len(checks) == 6
+    for node in checks:  # however many there are, of other places: a plan is made when there are none
+        assert "Index Cond" in node, node
 
 
 async def test_before_anything_is_rolled_primary_keys_are_used(filled: str) -> None:

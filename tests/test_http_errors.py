@@ -126,6 +126,9 @@ class BrokenReader:
     async def vehicle(self, device: str, now: datetime) -> Any:
         return {"device": device, "now": now}
 
+    async def lag(self, seconds: float) -> float:
+        return 0 * seconds
+
 
 @pytest.mark.parametrize("path", [PERFORMANCE, "/v1/vehicles/v-1"], ids=["in the reader", "in the answer"])
 async def test_a_fault_says_nothing_of_the_inside_and_is_logged_under_its_id(path: str) -> None:

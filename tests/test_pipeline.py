@@ -13,6 +13,7 @@ from gateway_harness import eventually
 from joulegate_core.clock import utc_now
 from joulegate_core.telemetry import Message, MeterReading, Rejection, Stream, VehicleReading
 from joulegate_db.quarantine import digest
+from joulegate_gateway.backlog import Backlog
 from joulegate_gateway.connection import Connection
 from joulegate_gateway.database import Database
 from joulegate_gateway.inbox import Delivery, Inbox
@@ -39,7 +40,7 @@ class Line:
         self.metrics = Metrics()
         self.inbox = Inbox(batch_max=1000, linger_seconds=0, capacity=10_000)
         self.database = Database(database_url, max_age_days=7, clock=utc_now)
-        self.pipeline = Pipeline(self.inbox, self.database, self.metrics, utc_now)
+        self.pipeline = Pipeline(self.inbox, self.database, self.metrics, utc_now, backlog=Backlog())
 
     def put(self, connection: RecordingConnection, packet_id: int | None, message: Message) -> None:
         """Delivers a message as the subscriber does."""

@@ -77,6 +77,11 @@ async def _rolled_but_not_attributed(plant: Plant) -> None:
     await plant.roll(45)
 
 
+async def _elsewhere_rolled_but_not_attributed(plant: Plant) -> None:
+    await plant.write(vehicle(20.5, 1.0, cp="cp-3"))
+    await plant.roll(45)
+
+
 CHANGES: dict[str, Change] = {
     "a late reading of the vehicle": lambda plant: plant.write(vehicle(20.5, 1.0)),
     "a late reading of the vehicle elsewhere": lambda plant: plant.write(vehicle(20.5, 1.0, cp="cp-3")),
@@ -88,6 +93,7 @@ CHANGES: dict[str, Change] = {
     "a link": _link,
     "a register": _register,
     "rolled and not attributed": _rolled_but_not_attributed,
+    "rolled elsewhere and not attributed": _elsewhere_rolled_but_not_attributed,
 }
 
 
@@ -100,9 +106,12 @@ async def test_what_makes_it_another_case_is_seen(settled: Plant, db: asyncpg.Co
 
 async def test_what_happens_elsewhere_does_not_matter(settled: Plant, db: asyncpg.Connection) -> None:
     await settled.write(vehicle(20.5, 1.0, "v-2", "cp-2"), meter(20.5, 1.0, "m-new", "cp-2"))
-    plain, full = await both(db)
-    assert plain is not None
-    assert close(plain.total_kwh_consumed_ac, full.total_kwh_consumed_ac)
+    for minute in (None, 45):  # waiting for the roller, then for attribution
+        if minute is not None:
+            await settled.roll(minute)
+        plain, full = await both(db)
+        assert plain is not None
+        assert close(plain.total_kwh_consumed_ac, full.total_kwh_consumed_ac)
 
 
 async def test_a_roller_that_is_behind_is_another_case(settled: Plant, db: asyncpg.Connection) -> None:

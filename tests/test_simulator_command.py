@@ -158,6 +158,7 @@ def test_a_truth_file_that_is_none_and_an_api_that_is_not_there_are_one_line(tmp
         (["--speed", "0.5"], ["--speed", "1"]),
         (["--backfill", "1w"], ["--backfill", "7d"]),
         (["--backfill", "1d", "--duration", "1h"], ["--duration", "leave one out"]),
+        (["--logins", "x"], ["--logins", "add --per-device"]),
     ],
 )
 def test_a_bad_option_is_named_with_its_limit(options: list[str], expected: list[str]) -> None:

@@ -164,3 +164,21 @@ def test_the_seed_decides_and_neither_order_nor_size_does(scenario: str) -> None
     result = run(shuffled)
     assert {number: result[number] for number in expected} == expected
     assert run(simulated(scenario, 40, 8)) != expected
+
+
+def test_readings_of_a_load_test_share_what_is_true_once_a_second() -> None:
+    def shown(readings: int, seconds: float) -> dict[str, float]:
+        (site,) = simulated("failing-charger", 1, 1)  # its meters count
+        sent = [site.step(START_MS + round(number * seconds * 1000), seconds) for number in range(1, readings + 1)]
+        last = {device.name: some[-1][1] for messages in sent for device, some in messages if some}
+        return {
+            "meter": msgspec.json.decode(last["m-00001"], type=MeterMessage).kwh_consumed_ac,
+            "vehicle": readings * msgspec.json.decode(last["v-00001"], type=VehicleMessage).kwh_delivered_dc,
+        }
+
+    (before,) = simulated("failing-charger", 1, 1)
+    coarse, fine = shown(60, 1.0), shown(60 * 50, 0.02)
+    assert before.site.vehicles[0].mode is Mode.CHARGING
+    assert fine["meter"] == pytest.approx(coarse["meter"], rel=1e-6)
+    assert fine["vehicle"] == pytest.approx(coarse["vehicle"], rel=1e-3)
+    assert fine["vehicle"] > 0.05

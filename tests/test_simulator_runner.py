@@ -3,6 +3,7 @@
 import asyncio
 import re
 import resource
+import subprocess
 import time
 from collections import Counter, defaultdict
 from itertools import pairwise
@@ -15,14 +16,15 @@ import pytest
 from joulegate_cli.local.broker import LocalBroker
 from joulegate_cli.local.ports import free_port
 from joulegate_core.broker import BrokerAddress
-from joulegate_core.errors import BrokerUnavailableError, JoulegateError
+from joulegate_core.errors import BrokerUnavailableError, JoulegateError, SettingsError
 from joulegate_core.telemetry import MeterMessage, VehicleMessage
 from joulegate_simulator import connections, runner
+from joulegate_simulator.logins import read_logins
 from joulegate_simulator.publisher import Publisher
 from joulegate_simulator.runner import SimulationOptions, SimulationProgress, run_simulation
 from joulegate_simulator.score import read_truth
 from joulegate_simulator.simulated_time import NO_LIMIT
-from simulator_support import Mailbox, Tap, a_name, address_of, until
+from simulator_support import Mailbox, Tap, a_name, address_of, mosquitto, until
 
 MESSAGE_TYPES = {"meter": MeterMessage, "vehicle": VehicleMessage}
 
@@ -268,6 +270,50 @@ async def test_each_device_can_have_a_connection_of_its_own_and_a_dropped_one_ho
     assert 2 <= sum(times > 1 for times in clients.values()) <= 10
     times = times_by_device([(packet.topic, packet.payload) for packet in await mailbox.collect(300)])
     assert {len(stamps) for stamps in times.values()} == {15}
+
+
+async def test_each_device_logs_in_by_itself_or_as_its_charge_point(tmp_path: Path) -> None:
+    passwords = {"cp-00001": "one", "m-00002": "two:with a colon", "v-00002": "drei #"}
+    for number, (user, password) in enumerate(passwords.items()):
+        create = [] if number else ["-c"]
+        subprocess.run(["mosquitto_passwd", "-b", *create, tmp_path / "passwd", user, password], check=True)
+    (tmp_path / "acl").write_text(
+        "pattern write fleet/%u/meter\npattern write fleet/%u/vehicle\nuser m-00002\ntopic write fleet/cp-00002/meter\n"
+        "user v-00002\ntopic write fleet/cp-00002/vehicle\n"
+    )
+    logins = tmp_path / "logins"
+    logins.write_text("# ours\n\n" + "".join(f"{user}:{password}\n" for user, password in passwords.items()))
+    lines = ("allow_anonymous false", f"password_file {tmp_path / 'passwd'}", f"acl_file {tmp_path / 'acl'}")
+    options = SimulationOptions(devices=2, interval_seconds=0.5, duration_seconds=1, per_device=True, logins=logins)
+
+    async def run(options: SimulationOptions) -> SimulationProgress:
+        return await run_simulation(options, address_of(broker), stop=asyncio.Event(), on_progress=ignore)
+
+    with mosquitto(tmp_path / "broker", *lines) as broker:
+        result = await run(options)
+        assert result.complete  # the access list lets each write under its own charge point alone
+        assert result.counts.acknowledged == 8
+        with pytest.raises(SettingsError, match=r"no login for 2 of 6 devices, such as m-00003 \(nor for cp-00003\)"):
+            await run(msgspec.structs.replace(options, devices=3))
+        logins.write_text(logins.read_text().replace("drei", "vier"))
+        with pytest.raises(BrokerUnavailableError, match="refused the login of v-00002") as caught:
+            await run(options)
+        assert "vier" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a:b\nc\n", "line 2: expected `user:password`"),
+        (":b\n", "line 1: expected"),
+        ("a:\n", "line 1: expected"),
+        ("a:b\n\na:c\n", "line 3: a comes twice"),
+    ],
+)
+def test_bad_logins_are_named_with_their_line(tmp_path: Path, text: str, expected: str) -> None:
+    (tmp_path / "logins").write_text(text)
+    with pytest.raises(SettingsError, match=re.escape(expected)):
+        read_logins(tmp_path / "logins")
 
 
 async def test_after_an_outage_all_connect_anew_and_report_what_they_kept(

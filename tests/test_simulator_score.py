@@ -57,7 +57,7 @@ class Given:
 
 def test_a_score_worked_by_hand() -> None:
     lines = {
-        "v-1": [line(0, 1.0, 0.9), line(1, 1.0, 0.8), line(2, 1.0, 0.8), line(3, 0.1, 0.01)],
+        "v-1": [line(0, 1.0, 0.9), line(1, 1.0, 0.8), line(2, 1.0, 0.8), line(3, 0.1, 0.01, "grid_outage:site-1")],
         "v-2": [line(0, 2.0, 1.8, "meter_dead:m-2", vehicle="v-2"), line(1, 2.0, 1.8, "silent:v-2", vehicle="v-2")],
     }
     truth = Truth(
@@ -70,6 +70,9 @@ def test_a_score_worked_by_hand() -> None:
             RaisedAlert("low_efficiency", "v-2", TEN),
             RaisedAlert("low_efficiency", "v-9", TEN),  # not of this fleet
             RaisedAlert("silent_device", "v-2", TEN - QUARTER),  # before it
+            RaisedAlert("silent_device", "v-1", TEN),  # an outage silences the vehicle and its meter
+            RaisedAlert("silent_device", "m-1", TEN + QUARTER),
+            RaisedAlert("silent_device", "m-2", TEN),  # its vehicle was silent, not the meter
             RaisedAlert("implausible", "v-2", TEN),
         ],
     )
@@ -84,7 +87,7 @@ def test_a_score_worked_by_hand() -> None:
         "alerts low_efficiency": (1, 1, 0),
         "alerts implausible": (1, 0, 0),
         "alerts register_reset": (0, 0, 0),
-        "alerts silent_device": (0, 0, 1),
+        "alerts silent_device": (2, 1, 1),
     }
     assert score.tallies["alerts low_efficiency"].precision == 0.5
     assert score.tallies["alerts register_reset"].recall is None

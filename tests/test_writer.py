@@ -95,7 +95,7 @@ async def test_the_first_content_wins_within_a_batch(writer: Writer, db: asyncpg
         vehicle_message(soc=51.0),
         vehicle_message(charge_point="cp-2"),
     ],
-    ids=lambda message: f"{message.stream} {message.payload.decode()}",
+    ids=["meter-kwh", "voltage", "meter-place", "vehicle-kwh", "soc", "vehicle-place"],
 )
 async def test_other_content_in_a_later_batch_is_a_conflict(
     writer: Writer, db: asyncpg.Connection, other: Message

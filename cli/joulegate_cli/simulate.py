@@ -106,6 +106,13 @@ def simulate(
     per_device: Annotated[
         bool, typer.Option("--per-device", help="A connection for each device, under its id as client id.")
     ] = False,
+    logins: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --per-device: lines `user:password`, where a user is a device's id or that of its charge point.",
+        ),
+    ] = None,
     ramp: Annotated[
         float | None, _time_option("Let the fleet begin to report one after the other over this time.")
     ] = None,
@@ -128,6 +135,8 @@ def simulate(
 
     if backfill is not None and duration is not None:
         raise typer.BadParameter("a --backfill ends by itself, at the present: leave one out", param_hint="--duration")
+    if logins is not None and not per_device:
+        raise typer.BadParameter("logins are for connections of devices: add --per-device", param_hint="--logins")
     settings = load_settings(os.environ)
     options = SimulationOptions(
         devices=devices,
@@ -144,6 +153,7 @@ def simulate(
         ramp_seconds=ramp or 0.0,
         truth=truth,
         faults=faults,
+        logins=logins,
     )
     _check_clock_window(options, settings)
     _note_energy_kinds(options, settings)
@@ -222,7 +232,7 @@ def _note_queue(options: "SimulationOptions") -> None:
         print(
             f"joulegate: {readings:,.0f} readings may come faster than the gateway takes them, "
             f"and a broker drops what its queue cannot hold ({BROKER_QUEUE:,} in the shipped mosquitto.conf): "
-            f"--speed {speed} makes {SAFE_RATE:,} readings/s",
+            f"--speed {speed} makes {SAFE_RATE:,} readings/s, a longer --interval makes fewer",
             file=sys.stderr,
         )
 

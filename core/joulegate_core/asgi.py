@@ -19,8 +19,6 @@ LAST_WORDS_SECONDS = 1.0
 """How long those that were not have to be told so."""
 KEEP_ALIVE_SECONDS = 5
 """How long a connection may be idle between two requests."""
-MAX_HEAD_BYTES = 16 * 1024
-"""As much as the request line and the headers may have together."""
 
 
 class _Server(uvicorn.Server):
@@ -62,13 +60,13 @@ def _config(app: ASGIApp, refusal: Refusal) -> uvicorn.Config:
         app,
         http=cast("Any", partial(HttpConnection, refusal=refusal)),
         ws="none",
-        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         log_config=None,
         access_log=False,
         lifespan="off",
         server_header=False,
+        proxy_headers=False,  # nothing asks who a client is, or by which scheme it came
     )
 
 

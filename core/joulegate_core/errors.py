@@ -21,6 +21,10 @@ class DatabaseUnavailableError(JoulegateError):
     """The database cannot be reached, or refuses the connection."""
 
 
+class PoolerError(JoulegateError):
+    """A connection that needs a session of its own leads through a pooler that hands out transactions."""
+
+
 class BrokerUnavailableError(JoulegateError):
     """The broker cannot be reached, or refuses the connection."""
 

@@ -34,6 +34,7 @@ class Settings(
     mqtt_key_file: str = ""
     database_url: Annotated[str, Meta(pattern="^postgres(ql)?://")] = "postgresql://joulegate@127.0.0.1:5432/joulegate"
     read_database_url: Annotated[str, Meta(pattern="^(postgres(ql)?://.*)?$")] = ""
+    read_pooling: Literal["session", "transaction"] = "session"
     http_host: str = "127.0.0.1"
     http_port: Port = 8080
     metrics_host: str = "127.0.0.1"
@@ -58,6 +59,7 @@ class Settings(
     api_tokens: str = ""
     cors_origins: str = ""
     rate_limit: Annotated[float, Meta(ge=0, le=1e6)] = 20
+    otlp_url: Annotated[str, Meta(pattern="^(https?://.*)?$")] = ""
     log: Literal["json", "console"] = "json"
 
     def __repr__(self) -> str:

@@ -6,12 +6,14 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from joulegate_core.errors import DatabaseUnavailableError
+from joulegate_core.errors import DatabaseUnavailableError, PoolerError
 from joulegate_core.tls import DATABASE, tls_failure, why_tls_failed
 from joulegate_db.failures import describe
+from joulegate_db.sql import query
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 POOL_CLOSE_SECONDS = 3.0
+STATEMENTS = 100
 
 WRITER_SETTINGS = {
     "application_name": "joulegate-gateway",
@@ -40,6 +42,9 @@ PLAIN_READER_SETTINGS = READER_SETTINGS | {
     # planning would take longer than the statement runs; which partitions it reads it decides when it begins
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",  # the plan may be older than what is in the tables of marks
+    # a primary key finds a handful of readings; block ranges of days would be combined with it
+    "enable_bitmapscan": "off",
+    "enable_sort": "off",  # groups are few
 }
 
 ROLLER_SETTINGS = {
@@ -54,11 +59,19 @@ ROLLER_SETTINGS = {
 MIGRATION_SETTINGS = {"application_name": "joulegate-migrate", "lock_timeout": "30s"}
 
 
+THROUGH_POOLER = (
+    "the connection does not keep the session's settings: it leads through a pooler (PgBouncer in transaction mode?). "
+    "JOULEGATE_DATABASE_URL needs a direct connection; JOULEGATE_READ_DATABASE_URL may lead through a pooler "
+    "with JOULEGATE_READ_POOLING=transaction (docs/scale.md)"
+)
+
+
 async def connect(url: str, settings: dict[str, str]) -> asyncpg.Connection:
     """Opens one connection.
 
     Raises:
         DatabaseUnavailableError: the server cannot be reached, or refuses the connection; the message holds no password.
+        PoolerError: a pooler answers, and does not take the settings.
     """
     try:
         return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_SECONDS, server_settings=settings)
@@ -68,9 +81,13 @@ async def connect(url: str, settings: dict[str, str]) -> asyncpg.Connection:
 
 @asynccontextmanager
 async def open_pool(
-    url: str, settings: dict[str, str], *, size: int, command_timeout: float
+    url: str, settings: dict[str, str], *, size: int, command_timeout: float, statements: int = STATEMENTS
 ) -> AsyncIterator[asyncpg.Pool]:
-    """A pool for the length of the block; it connects when it is first used. Connections that do not let go are dropped."""
+    """A pool for the length of the block; it connects when it is first used. Connections that do not let go are dropped.
+
+    Args:
+        statements: so many prepared statements are kept with each connection; 0 also names none.
+    """
     pool = asyncpg.create_pool(
         url,
         min_size=0,
@@ -78,6 +95,7 @@ async def open_pool(
         timeout=CONNECT_TIMEOUT_SECONDS,
         command_timeout=command_timeout,
         server_settings=settings,
+        statement_cache_size=statements,
         reset=_is_clean,
     )
     await pool
@@ -96,21 +114,34 @@ async def _is_clean(_: asyncpg.pool.PoolConnectionProxy) -> None:
     asyncpg has rolled back what was not ended."""
 
 
-def unavailable(error: BaseException) -> DatabaseUnavailableError:
+async def require_settings(connection: asyncpg.Connection, settings: dict[str, str]) -> None:
+    """Returns when the session has the settings that it was opened with. A pooler may be told to swallow them
+    (`ignore_startup_parameters`); all that is kept for a session is then somebody else's in the next transaction.
+
+    Raises:
+        PoolerError: it has not.
+    """
+    if await connection.fetchval(query("settings_missing"), list(settings)):
+        raise PoolerError(THROUGH_POOLER)
+
+
+def unavailable(error: BaseException) -> DatabaseUnavailableError | PoolerError:
     """The error for a person: what happened and what to look at."""
     refused = tls_failure(error)
     if refused is not None:
         return DatabaseUnavailableError(f"the database cannot be used: {why_tls_failed(refused, DATABASE)}")
+    if isinstance(error, asyncpg.ProtocolViolationError) and "startup parameter" in str(error):
+        return PoolerError(THROUGH_POOLER)
     reason = error.strerror if isinstance(error, OSError) and error.strerror else describe(error)
     if isinstance(error, FileNotFoundError | PermissionError):
         reason += " (the server's socket, or a file named by sslrootcert, sslcert or sslkey)"
-    if isinstance(error, asyncpg.ConnectionDoesNotExistError | ConnectionResetError):
-        # a server that says no to a certificate closes; what we had sent then makes TCP lose its reason
-        reason += "; with TLS that can be a no to the certificate of sslcert: the server's log says why"
     if isinstance(error, asyncpg.ClientConfigurationError) and any(word in str(error) for word in ("ssl", "root cert")):
         reason = str(error).split("\n", maxsplit=1)[0]  # names a parameter and a file; others may repeat the URL
     if isinstance(error, asyncpg.PostgresError):
         reason = f"{error.args[0]} (SQLSTATE {error.sqlstate})"
+    if isinstance(error, asyncpg.ConnectionDoesNotExistError | ConnectionResetError):
+        # a server that says no to a certificate closes; what we had sent then makes TCP lose its reason
+        reason += "; with TLS that can be a no to the certificate of sslcert: the server's log says why"
     return DatabaseUnavailableError(
         f"the database cannot be used: {reason}. Check JOULEGATE_DATABASE_URL and that PostgreSQL 15 or newer is running"
     )

@@ -1,9 +1,10 @@
 """The performance answer in the plain case, which is nearly every one, from a single statement (docs/adr/0007-plain-answers.md)."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from math import fsum
+from operator import sub
 from struct import unpack
 
 import asyncpg
@@ -18,7 +19,9 @@ from joulegate_db.windows import Window, bucket_of
 ZERO = datetime(2000, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 """PostgreSQL's binary timestamptz: microseconds since 2000-01-01 UTC, big-endian (src/backend/utils/adt/timestamp.c, timestamptz_send)."""
-MINUTE, LENGTH, LONGEST = (one // MICROSECOND for one in (INTERVAL, BUCKET, LONGEST_DISTANCE))
+ARRAY_HEAD, ELEMENT = 20, 12
+"""A binary array: dimensions, flags, type, length and lower bound, then each element after its length (arrayfuncs.c, array_send)."""
+MINUTE, LONGEST = (one // MICROSECOND for one in (INTERVAL, LONGEST_DISTANCE))
 LONGEST_TAIL = timedelta(hours=1)
 """What is not attributed yet is read from history: no more than this, in one statement. Beyond it the roller is behind."""
 
@@ -34,27 +37,27 @@ async def plain_performance(connection: asyncpg.Connection, vehicle: str, window
     first, last = -((EPOCH - window.start) // BUCKET) * BUCKET + EPOCH, bucket_of(window.end)
     if last <= first:
         return None
-    row = await connection.fetchrow(
+    cells = await connection.fetch(
         query("performance_plain"),
         vehicle, window.start, window.end, first, last, wide.start, wide.end, last - LONGEST_TAIL,
     )  # fmt: skip
-    return None if row is None else _answer(vehicle, window, row)
+    return _answer(vehicle, window, cells)
 
 
-def _answer(vehicle: str, window: Window, row: asyncpg.Record) -> Performance | None:
-    cut = _cut_buckets(row)
-    total = _total(row, cut)
+def _answer(vehicle: str, window: Window, cells: list[asyncpg.Record]) -> Performance | None:
+    total = _sums(cells)
     if not total.vehicle_readings:
         return None
-    paired = _paired(row, cut)
+    paired = _sums(_paired(cells))
     readings, expected = total.vehicle_readings, window.length // INTERVAL
+    places = {one["charge_point"] for one in cells if one["charge_point"] is not None}
     return Performance(
         vehicle_id=vehicle,
         window=window,
         total_kwh_consumed_ac=total.ac,
         total_kwh_delivered_dc=total.dc,
         efficiency_ratio=total.ratio,
-        avg_battery_temp=row["temperatures"] / readings,
+        avg_battery_temp=fsum(one["temperatures"] for one in cells) / readings,
         status=judge(total if paired.ratio is None else paired),
         quality=Quality(
             pairing="exclusive" if total.meter_readings else "none",
@@ -62,86 +65,62 @@ def _answer(vehicle: str, window: Window, row: asyncpg.Record) -> Performance | 
             meter_readings=total.meter_readings,
             expected_readings=expected,
             coverage=min(1.0, readings / expected),
-            gap_minutes=(row["kept_gap"] or 0) / 60 + _gap(window, row) / MINUTE,
+            gap_minutes=sum(one["gap"] for one in cells) / 60 + _gap(window, cells) / MINUTE,
             counter_resets=0,
             glitches=0,
             jumps=0,
             recovered=0,
-            late_share=row["late"] / (readings + total.meter_readings),
-            reason=missing(vehicle, set(row["charge_points"] or ()), dc=total.dc, ac=total.ac, ratio=total.ratio),
+            late_share=sum(one["late"] for one in cells) / (readings + total.meter_readings),
+            reason=missing(vehicle, places, dc=total.dc, ac=total.ac, ratio=total.ratio),
             paired_efficiency_ratio=paired.ratio,
         ),
-        meters=_by_meter(row),
+        meters=_by_meter(cells),
     )
 
 
-def _cut_buckets(row: asyncpg.Record) -> list[Sums]:
-    """The sums of each bucket that is not whole or not attributed yet."""
-    own, drawn = _by_bucket(row["own_times"], row["own_kwh"]), _by_bucket(row["drawn_times"], row["drawn_kwh"])
-    return [
-        Sums(len(dc := own[bucket]), len(ac := drawn[bucket]), fsum(dc) if dc else None, fsum(ac) if ac else None)
-        for bucket in own.keys() | drawn.keys()
-    ]
+def _sums(cells: Iterable[asyncpg.Record]) -> Sums:
+    vehicle_readings, meter_readings, dc, ac = 0, 0, [], []
+    for one in cells:
+        vehicle_readings += one["vehicle_readings"]
+        meter_readings += one["meter_readings"]
+        if one["dc"] is not None:
+            dc.append(one["dc"])
+        if one["ac"] is not None:
+            ac.append(one["ac"])
+    return Sums(vehicle_readings, meter_readings, fsum(dc) if dc else None, fsum(ac) if ac else None)
 
 
-def _by_bucket(times: bytes | None, energies: Sequence[float] | None) -> defaultdict[int, list[float]]:
-    buckets: defaultdict[int, list[float]] = defaultdict(list)
-    for ts, kwh in zip(_times(times), energies or (), strict=True):
-        buckets[ts // LENGTH].append(kwh)
-    return buckets
+def _paired(cells: Iterable[asyncpg.Record]) -> list[asyncpg.Record]:
+    """The cells of the paired buckets; of one that is not whole, or not attributed yet, that shows when its cells are put together."""
+    paired, cut = [], defaultdict(list)
+    for one in cells:
+        if one["bucket"] is not None:
+            cut[one["bucket"]].append(one)
+        elif one["paired"]:
+            paired.append(one)
+    return paired + [one for ones in cut.values() if _sums(ones).is_paired for one in ones]
 
 
-def _times(binary: bytes | None) -> tuple[int, ...]:
-    return unpack(f">{len(binary) // 8}q", binary) if binary else ()
-
-
-def _total(row: asyncpg.Record, cut: Sequence[Sums]) -> Sums:
-    return Sums(
-        vehicle_readings=row["kept_readings"] + sum(one.vehicle_readings for one in cut),
-        meter_readings=row["kept_meter_readings"] + sum(one.meter_readings for one in cut),
-        dc=_sum(row["kept_dc"], *(one.dc for one in cut)),
-        ac=_sum(row["kept_ac"], *(one.ac for one in cut)),
-    )
-
-
-def _paired(row: asyncpg.Record, cut: Sequence[Sums]) -> Sums:
-    """The energies of the paired buckets; counts are not known."""
-    paired = [one for one in cut if one.is_paired]
-    return Sums(
-        vehicle_readings=0,
-        meter_readings=0,
-        dc=_sum(row["kept_paired_dc"], *(one.dc for one in paired)),
-        ac=_sum(row["kept_paired_ac"], *(one.ac for one in paired)),
-    )
-
-
-def _sum(*energies: float | None) -> float | None:
-    known = [kwh for kwh in energies if kwh is not None]
-    return fsum(known) if known else None
-
-
-def _gap(window: Window, row: asyncpg.Record) -> int:
+def _gap(window: Window, cells: Iterable[asyncpg.Record]) -> int:
     """The microseconds without readings between buckets and between single readings, and to the window's edges, which count as readings."""
-    kept, single = _times(row["kept_spans"]), _times(row["own_times"])
-    spans = sorted([*zip(kept[::2], kept[1::2], strict=True), *zip(single, single, strict=True)])
-    gap, last = 0, (window.start - ZERO) // MICROSECOND
-    for first, until in (*spans, ((window.end - ZERO) // MICROSECOND,) * 2):
-        if first - last > LONGEST:
-            gap += first - last - MINUTE
-        last = until
-    return gap
+    firsts, lasts = [(window.end - ZERO) // MICROSECOND], [(window.start - ZERO) // MICROSECOND]
+    for one in cells:
+        if one["firsts"] is not None:
+            times = _times(one["firsts"])
+            firsts += times
+            lasts += times if one["lasts"] is None else _times(one["lasts"])
+    # no two of these spans overlap: in order of time each begins after the one before it ends
+    distances = list(map(sub, sorted(firsts), sorted(lasts)))
+    return 0 if max(distances) <= LONGEST else sum(one - MINUTE for one in distances if one > LONGEST)
 
 
-def _by_meter(row: asyncpg.Record) -> tuple[MeterEnergy, ...]:
+def _times(binary: bytes) -> tuple[int, ...]:
+    return unpack(f">{ARRAY_HEAD}x{'4xq' * ((len(binary) - ARRAY_HEAD) // ELEMENT)}", binary)
+
+
+def _by_meter(cells: Iterable[asyncpg.Record]) -> tuple[MeterEnergy, ...]:
     energies: defaultdict[str, list[float]] = defaultdict(list)
-    if row["kept_meters"]:
-        for meter, kwh in zip(row["kept_meters"], row["kept_meters_ac"], strict=True):
-            energies[meter].append(kwh)
-    elif row["kept_meter"]:
-        energies[row["kept_meter"]].append(row["kept_ac"])
-    if row["drawn_meters"]:
-        for meter, kwh in zip(row["drawn_meters"], row["drawn_kwh"], strict=True):
-            energies[meter].append(kwh)
-    elif row["drawn_meter"]:
-        energies[row["drawn_meter"]] += row["drawn_kwh"]
+    for one in cells:
+        if one["meter"] is not None:
+            energies[one["meter"]].append(one["ac"])
     return tuple(MeterEnergy(meter, fsum(kwh)) for meter, kwh in sorted(energies.items()))

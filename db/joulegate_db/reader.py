@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
 
 import asyncpg
 
@@ -13,6 +14,7 @@ from joulegate_db.live import MeterState, VehicleState, meter_state, vehicle_sta
 from joulegate_db.performance import Performance, performance
 from joulegate_db.plain import plain_performance
 from joulegate_db.series import SeriesPoint, series
+from joulegate_db.sql import query
 from joulegate_db.windows import Window
 
 POOL_SIZE = 8
@@ -32,6 +34,11 @@ class Reader:
     async def check(self, seconds: float = ANSWER_SECONDS) -> None:
         """Returns when the database is reached, within so many seconds, and has the right schema. Cheap: for readiness."""
         await self._pool.check(seconds)
+
+    async def lag(self, seconds: float = ANSWER_SECONDS) -> float:
+        """How many seconds answers may be behind the primary; 0 from a primary. Waits for it at most `seconds`."""
+        async with self._pool.connection(seconds) as connection:
+            return float(await connection.fetchval(query("read_lag")))
 
     async def performance(self, vehicle: str, window: Window) -> Performance | None:
         """The performance answer for [window.start, window.end), None for a vehicle that was never seen nor linked."""
@@ -62,23 +69,23 @@ class Reader:
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[asyncpg.Connection]:
         """A connection in whose statements the database stands still: parts of an answer fit each other."""
-        async with (
-            self._pool.connection() as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            yield connection
+        async with self._pool.connection() as connection:
+            if self._pool.by_transaction:
+                yield connection
+                return
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                yield connection
 
 
 @asynccontextmanager
-async def open_reader(url: str, *, size: int = POOL_SIZE) -> AsyncIterator[Reader]:
+async def open_reader(url: str, *, size: int = POOL_SIZE, by_transaction: bool = False) -> AsyncIterator[Reader]:
     """A reader for the length of the block. It connects when it is first used, and again when connections are lost.
 
     Args:
         url: PostgreSQL URL.
         size: the most connections at a time for plain performance answers, and as many for all else.
+        by_transaction: the URL leads through a pooler in transaction mode (`CheckedPool`).
     """
-    async with (
-        open_checked_pool(url, READER_SETTINGS, size=size, seconds=ANSWER_SECONDS) as pool,
-        open_checked_pool(url, PLAIN_READER_SETTINGS, size=size, seconds=ANSWER_SECONDS) as plain,
-    ):
+    make = partial(open_checked_pool, url, size=size, seconds=ANSWER_SECONDS, by_transaction=by_transaction)
+    async with make(READER_SETTINGS) as pool, make(PLAIN_READER_SETTINGS) as plain:
         yield Reader(pool, plain)

@@ -10,12 +10,13 @@ from msgspec.structs import astuple
 
 from joulegate_core.reasons import Reason
 from joulegate_core.telemetry import Message, MeterReading, Rejection, Stream, VehicleReading
-from joulegate_db.connect import WRITER_SETTINGS, connect, unavailable
+from joulegate_db.connect import WRITER_SETTINGS, connect, require_settings, unavailable
 from joulegate_db.failures import DATABASE_ERRORS
 from joulegate_db.migrate import require_schema
 from joulegate_db.presence import PresenceCache
 from joulegate_db.quarantine import DEFAULT_MAX_BYTES, quarantine
 from joulegate_db.sql import query
+from joulegate_db.steps import Steps
 from joulegate_db.streams import METER_TABLES, VEHICLE_TABLES, StreamTables
 
 TRANSACTION_TIMEOUT_SECONDS = 90.0
@@ -80,6 +81,7 @@ class Writer:
     def __init__(self, connection: asyncpg.Connection, *, quarantine_max_bytes: int) -> None:
         self._connection = connection
         self._quarantine_max_bytes = quarantine_max_bytes
+        self.steps: Steps | None = None  # where one sets it, `write` notes what it is through with
         self._presence = PresenceCache()
         self._cautious_batches = 0
 
@@ -94,9 +96,11 @@ class Writer:
         Raises:
             DatabaseUnavailableError: the server cannot be reached or refuses.
             SchemaMismatchError: the schema is not this version's.
+            PoolerError: a pooler is between.
         """
         connection = await connect(url, WRITER_SETTINGS)
         try:
+            await require_settings(connection, WRITER_SETTINGS)
             await require_schema(connection)
             await connection.execute(query("stage"))
         except DATABASE_ERRORS as error:
@@ -191,11 +195,15 @@ class Writer:
         # always in this order: two gateways never wait for each other in a circle
         async with self._connection.transaction():
             await self._connection.execute(query("roll_lock_shared"))
+            self._over("begin")
             refused += await self._append(METER_TABLES, meters, received_at, tally[Stream.METER], all_new=all_new)
             refused += await self._append(VEHICLE_TABLES, vehicles, received_at, tally[Stream.VEHICLE], all_new=all_new)
             marks = self._presence.unmarked(messages, without=refused)
             await self._presence.insert(self._connection, marks)
+            self._over("presence")
             overflow = await quarantine(self._connection, refused, received_at, max_bytes=self._quarantine_max_bytes)
+            self._over("quarantine")
+        self._over("commit")
         self._presence.remember(marks)
         for message in refused:
             tally[message.stream].quarantined += 1
@@ -212,8 +220,10 @@ class Writer:
         await self._connection.copy_records_to_table(
             tables.stage, records=[astuple(message.content) for message in messages], columns=tables.columns
         )
+        self._over(f"copy_{tables.stream}")
         statement = tables.append_new if all_new else tables.append
         committed = await self._connection.fetchval(statement, received_at)
+        self._over(f"merge_{tables.stream}")
         tally.committed += committed
         if committed == len(messages):
             return []
@@ -222,6 +232,10 @@ class Writer:
         conflicts = [_as_conflict(messages[row["position"]]) for row in rows]
         tally.duplicate += len(messages) - committed - len(conflicts)
         return conflicts
+
+    def _over(self, step: str) -> None:
+        if self.steps is not None:
+            self.steps.over(step)
 
 
 def _ts(message: Message) -> datetime:

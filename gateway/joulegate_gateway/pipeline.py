@@ -15,11 +15,14 @@ from joulegate_core.errors import DatabaseUnavailableError
 from joulegate_core.reasons import Reason
 from joulegate_core.telemetry import Rejection
 from joulegate_db.failures import DATABASE_ERRORS, describe, is_missing_partition, is_permanent, needs_new_connection
+from joulegate_db.steps import Steps
 from joulegate_db.writer import TRANSACTION_TIMEOUT_SECONDS, Tally, Writer
+from joulegate_gateway.backlog import Backlog
 from joulegate_gateway.database import Database
 from joulegate_gateway.inbox import Delivery, Inbox
 from joulegate_gateway.ledger import Metrics
 from joulegate_gateway.overflow import OverflowLog
+from joulegate_gateway.traces import BatchTracer
 
 log = structlog.get_logger()
 
@@ -36,18 +39,31 @@ class _HeldError(Exception):
 class Pipeline:
     """Settles deliveries in order of arrival: commit, then acknowledge.
 
-    `outage` is set while a batch has been waiting for the database for more than five seconds.
+    `outage` is set while a batch has been waiting for the database for more than five seconds. `backlog` is told of what is committed.
     """
 
-    def __init__(self, inbox: Inbox, database: Database, metrics: Metrics, clock: Clock) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        database: Database,
+        metrics: Metrics,
+        clock: Clock,
+        *,
+        backlog: Backlog,
+        tracer: BatchTracer | None = None,
+    ) -> None:
         self.outage = asyncio.Event()
         self.healthy = asyncio.Event()
         self.healthy.set()
+        self.backlog = backlog
         self._inbox = inbox
         self._database = database
         self._metrics = metrics
         self._clock = clock
         self._overflow = OverflowLog(clock)
+        self._tracer = tracer
+        self._attempts = 0
+        self._steps: Steps | None = None
 
     async def run(self) -> None:
         """Runs until the inbox is closed and empty."""
@@ -56,6 +72,7 @@ class Pipeline:
 
     async def _settle(self, batch: Sequence[Delivery]) -> None:
         """Commits and acknowledges `batch`. A row that the database refuses is isolated by halving; the order is kept."""
+        self._attempts = 0
         try:
             tally = await self._commit(batch)
         except DATABASE_ERRORS as error:
@@ -69,8 +86,11 @@ class Pipeline:
         self._metrics.ledger.settle(tally)
         self._overflow.note(tally)
         self._metrics.lag_seconds.set(time.monotonic() - batch[0].arrived)
+        self.backlog.committed(batch)
         acknowledge(batch)
         self._inbox.settled(len(batch))
+        if self._tracer is not None and self._steps is not None:
+            self._tracer.settled(batch[0].arrived, len(batch), self._attempts, self._steps)
 
     async def _commit(self, batch: Sequence[Delivery]) -> Tally:
         """Writes `batch`, for as long as it takes. Raises only what is permanent: some row is refused for its content."""
@@ -92,6 +112,9 @@ class Pipeline:
         messages = [delivery.message for delivery in batch]
         try:
             writer = await self._database.writer()
+            self._attempts += 1
+            if self._tracer is not None:
+                self._steps = writer.steps = Steps()
             with _time_limit(writer):
                 tally = await writer.write(messages, self._clock())
         except (*DATABASE_ERRORS, DatabaseUnavailableError) as error:

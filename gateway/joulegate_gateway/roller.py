@@ -1,7 +1,7 @@
 """The roller: closes buckets and keeps the rollups equal to history. Several gateways may run one; one at a time rolls."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from prometheus_client import Gauge
@@ -12,6 +12,7 @@ from joulegate_core.settings import Settings
 from joulegate_db.connect import ROLLER_SETTINGS, connect
 from joulegate_db.failures import DATABASE_ERRORS, describe
 from joulegate_db.rollups import MARKS_A_STEP, EnergyDefaults, Rollups
+from joulegate_gateway.backlog import Backlog
 from joulegate_gateway.watch import Watch
 
 log = structlog.get_logger()
@@ -30,21 +31,23 @@ def energy_defaults(settings: Settings) -> EnergyDefaults:
     )
 
 
-async def run_roller(settings: Settings, clock: Clock, rolled_until: Gauge) -> None:
+async def run_roller(settings: Settings, clock: Clock, rolled_until: Gauge, backlog: Backlog) -> None:
     """Rolls for ever. When the database fails the round is given up, which loses nothing, and begun again.
 
     Args:
         rolled_until: told how far rollups are, also while another gateway rolls; stands still while nobody can roll.
+        backlog: buckets that it has not come past stay open.
     """
+    await backlog.known()
     while True:
         try:
-            await _roll_on_one_connection(settings, clock, rolled_until)
+            await _roll_on_one_connection(settings, clock, rolled_until, backlog)
         except (*DATABASE_ERRORS, DatabaseUnavailableError) as error:
             log.warning("roll_interrupted", error=describe(error))
         await asyncio.sleep(ROUND_SECONDS)
 
 
-async def _roll_on_one_connection(settings: Settings, clock: Clock, rolled_until: Gauge) -> None:
+async def _roll_on_one_connection(settings: Settings, clock: Clock, rolled_until: Gauge, backlog: Backlog) -> None:
     connection = await connect(settings.database_url, ROLLER_SETTINGS)
     try:
         rollups = Rollups(connection, energy_defaults(settings))
@@ -55,16 +58,16 @@ async def _roll_on_one_connection(settings: Settings, clock: Clock, rolled_until
             log.warning("rollups_begin_anew", reason="the energy settings changed")
         watch = Watch(connection, settings, clock)
         while True:
-            await _round(rollups, watch, clock)
+            await _round(rollups, watch, backlog.closing_time(clock()))
             rolled_until.set((await rollups.rolled_until()).timestamp())
             await asyncio.sleep(ROUND_SECONDS)
     finally:
         connection.terminate()
 
 
-async def _round(rollups: Rollups, watch: Watch, clock: Clock) -> None:
+async def _round(rollups: Rollups, watch: Watch, closing_time: datetime) -> None:
     rolled = False
-    async for step in rollups.roll(clock()):
+    async for step in rollups.roll(closing_time):
         rolled = True
         log.info("rolled", since=step.since.isoformat(), until=step.until.isoformat())
     marked = MARKS_A_STEP

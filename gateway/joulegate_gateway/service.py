@@ -14,6 +14,7 @@ from joulegate_core.broker import broker_address
 from joulegate_core.clock import Clock, utc_now
 from joulegate_core.errors import DatabaseUnavailableError
 from joulegate_core.settings import Settings
+from joulegate_gateway.backlog import Backlog
 from joulegate_gateway.database import Database
 from joulegate_gateway.decoder import Decoder
 from joulegate_gateway.errands import NotLeftError
@@ -24,6 +25,7 @@ from joulegate_gateway.pipeline import Pipeline
 from joulegate_gateway.pulse import Pulse
 from joulegate_gateway.roller import run_roller
 from joulegate_gateway.subscriber import Subscriber
+from joulegate_gateway.traces import BatchTracer, open_tracer
 
 log = structlog.get_logger()
 
@@ -47,7 +49,15 @@ async def run_gateway(settings: Settings, stop: asyncio.Event, *, clock: Clock =
         PortTakenError: the metrics port is in use.
         UnsubscribeError: the broker does not let the gateway leave.
         NotLeftError: `stop` was set before the gateway had left.
+        MissingExtraError: traces are wanted, and OpenTelemetry is not installed.
     """
+    async with open_tracer(settings.otlp_url) as tracer:
+        await _run(settings, stop, clock=clock, leave=leave, tracer=tracer)
+
+
+async def _run(
+    settings: Settings, stop: asyncio.Event, *, clock: Clock, leave: bool, tracer: BatchTracer | None
+) -> None:
     _spare_the_collector()
     metrics = Metrics()
     database = Database(
@@ -59,7 +69,7 @@ async def run_gateway(settings: Settings, stop: asyncio.Event, *, clock: Clock =
     inbox = Inbox(
         batch_max=settings.batch_max, linger_seconds=settings.linger_ms / 1000, capacity=settings.receive_maximum
     )
-    pipeline = Pipeline(inbox, database, metrics, clock)
+    pipeline = Pipeline(inbox, database, metrics, clock, backlog=Backlog(), tracer=tracer)
     subscriber = Subscriber(
         settings,
         broker_address(settings),
@@ -81,7 +91,8 @@ async def run_gateway(settings: Settings, stop: asyncio.Event, *, clock: Clock =
         if await _wait_for_database(database, stop):
             upkeep: tuple[Coroutine[Any, Any, None], ...] = ()
             if not leave:
-                upkeep = database.keep_partitions(), run_roller(settings, clock, metrics.rolled_until), pulse.run()
+                rolling = run_roller(settings, clock, metrics.rolled_until, pipeline.backlog)
+                upkeep = database.keep_partitions(), rolling, pulse.run()
             await _run_parts(subscriber, pipeline, database, stop, upkeep)
     log.info("gateway_stopped", pending=metrics.ledger.pending)
     if subscriber.left:

@@ -149,6 +149,7 @@ class Subscriber:
             await connection.close()
             raise
         self.subscribed = self._errand.stays
+        self._pipeline.backlog.connected(session_present=connection.session_present)
         log.info(
             "subscribed" if self.subscribed else "unsubscribed",
             broker=self._address.endpoint,

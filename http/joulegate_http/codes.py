@@ -85,6 +85,11 @@ class Code(StrEnum):
         HTTPStatus.SERVICE_UNAVAILABLE,
         "All connections to the database are taken by other questions.",
     )
+    REPLICA_CONFLICT = (
+        "replica_conflict",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The read replica cancelled the question for the sake of replication.",
+    )
     ANSWER_TOO_SLOW = "answer_too_slow", HTTPStatus.SERVICE_UNAVAILABLE, "The database took too long to answer."
     SCHEMA_MISMATCH = (
         "schema_mismatch",

@@ -23,6 +23,12 @@ class Metrics:
             registry=self.registry,
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
         )
+        self._known: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self.read_lag = Gauge(
+            "joulegate_http_read_lag_seconds",
+            "How many seconds answers may be behind the primary; NaN when the database did not say",
+            registry=self.registry,
+        )
         add_process_metrics(self.registry)
 
         self.stream_clients = Gauge(
@@ -34,5 +40,12 @@ class Metrics:
 
     def observe(self, route: str | None, status: int, seconds: float) -> None:
         """Books one request. `route`: the route's path with its parameters' names, None when there is none."""
-        self.requests.labels(route or UNMATCHED, status).inc()
-        self.seconds.labels(route or UNMATCHED).observe(seconds)
+        counter, histogram = self._of(route or UNMATCHED, status)
+        counter.inc()
+        histogram.observe(seconds)
+
+    def _of(self, route: str, status: int) -> tuple[Counter, Histogram]:
+        """What the two count in. Looking for it by its labels takes longer than counting."""
+        if (known := self._known.get((route, status))) is None:
+            known = self._known[route, status] = self.requests.labels(route, status), self.seconds.labels(route)
+        return known

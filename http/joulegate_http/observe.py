@@ -1,8 +1,8 @@
 """Around every request: its id, its token, its metrics, its headers, and the last net for exceptions."""
 
 import asyncio
+import secrets
 import time
-import uuid
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -74,7 +74,7 @@ class Observe:
 
 def _request_id(scope: Scope) -> str:
     given = header(scope, REQUEST_ID).decode("latin-1")
-    return given if is_valid_id(given) else uuid.uuid4().hex
+    return given if is_valid_id(given) else secrets.token_hex(16)
 
 
 def _route(scope: Scope) -> str | None:

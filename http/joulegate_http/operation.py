@@ -26,7 +26,13 @@ JSON = "application/json"
 Handler = Callable[..., Awaitable[Wire | Response]]
 """Takes the parameters, then the body where there is one. A `Response` is for what is not 200 with JSON."""
 
-DATABASE_CODES = (Code.DATABASE_UNAVAILABLE, Code.DATABASE_BUSY, Code.ANSWER_TOO_SLOW, Code.SCHEMA_MISMATCH)
+DATABASE_CODES = (
+    Code.DATABASE_UNAVAILABLE,
+    Code.DATABASE_BUSY,
+    Code.REPLICA_CONFLICT,
+    Code.ANSWER_TOO_SLOW,
+    Code.SCHEMA_MISMATCH,
+)
 """What an operation that asks the database can always fail with."""
 
 

@@ -1,8 +1,11 @@
 """What an operator asks the sidecar: /healthz, /readyz, /metrics."""
 
+import math
+
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
+from joulegate_core.errors import DatabaseUnavailableError, PoolerError, SchemaMismatchError
 from joulegate_db.reader import Reader
 from joulegate_http.metrics import Metrics
 from joulegate_http.operation import DATABASE_CODES, Operation
@@ -10,6 +13,8 @@ from joulegate_http.parameters import Parameters
 from joulegate_http.schemas import Health
 
 READY_SECONDS = 2.0
+LAG_SECONDS = 1.0
+"""How long a scrape waits for the database; the other metrics need none."""
 
 
 def operations(reader: Reader, metrics: Metrics) -> list[Operation]:
@@ -23,6 +28,10 @@ def operations(reader: Reader, metrics: Metrics) -> list[Operation]:
         return Health()
 
     async def get_metrics(_: Parameters) -> Response:
+        try:
+            metrics.read_lag.set(await reader.lag(LAG_SECONDS))
+        except (DatabaseUnavailableError, PoolerError, SchemaMismatchError):
+            metrics.read_lag.set(math.nan)
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     return [

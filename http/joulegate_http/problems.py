@@ -12,8 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from joulegate_core.errors import DatabaseUnavailableError, SchemaMismatchError
-from joulegate_db.checked_pool import DatabaseBusyError, QueryTimeoutError
+from joulegate_core.errors import DatabaseUnavailableError, PoolerError, SchemaMismatchError
+from joulegate_db.checked_pool import DatabaseBusyError, QueryTimeoutError, ReplicaConflictError
 from joulegate_http.answer_headers import completed
 from joulegate_http.codes import Code
 from joulegate_http.schemas import Link, Problem
@@ -25,6 +25,8 @@ MEDIA_TYPE = "application/problem+json"
 
 RETRY_SECONDS = 5
 """For an outage: about as long as a database takes to restart."""
+RETRY_CONFLICT_SECONDS = 1
+"""For a replica that is past the conflict as soon as it has cancelled what stood in its way."""
 RETRY_TIMEOUT_SECONDS = 30
 """For an answer that took too long: at once it would again."""
 
@@ -77,13 +79,13 @@ def as_problem(error: Exception) -> ProblemError:
             return ProblemError(Code.NOT_FOUND, "There is no such route. The API's routes begin with /v1/.")
         case HTTPException(status_code=HTTPStatus.METHOD_NOT_ALLOWED):
             return _method_not_allowed((error.headers or {}).get("Allow", "GET, HEAD"))
-        case DatabaseUnavailableError() | SchemaMismatchError():
+        case DatabaseUnavailableError() | PoolerError() | SchemaMismatchError():
             return _of_database(error)
         case _:
             return _internal_error()
 
 
-EXPECTED = (ProblemError, HTTPException, DatabaseUnavailableError, SchemaMismatchError)
+EXPECTED = (ProblemError, HTTPException, DatabaseUnavailableError, PoolerError, SchemaMismatchError)
 """What `on_problem` is to be registered for."""
 
 
@@ -107,7 +109,7 @@ def stopping() -> ProblemError:
     return _try_again(RETRY_SECONDS, Code.STOPPING, "The service is stopping. Try again.")
 
 
-def _of_database(error: DatabaseUnavailableError | SchemaMismatchError) -> ProblemError:
+def _of_database(error: DatabaseUnavailableError | PoolerError | SchemaMismatchError) -> ProblemError:
     match error:
         case QueryTimeoutError():
             log.warning("answer_too_slow")
@@ -121,7 +123,14 @@ def _of_database(error: DatabaseUnavailableError | SchemaMismatchError) -> Probl
             return _try_again(
                 RETRY_SECONDS, Code.DATABASE_BUSY, "The database is busy with other questions. Try again later."
             )
-        case DatabaseUnavailableError():
+        case ReplicaConflictError():
+            log.warning("replica_conflict")
+            return _try_again(
+                RETRY_CONFLICT_SECONDS,
+                Code.REPLICA_CONFLICT,
+                "The read replica cancelled this question to go on replicating. Try again, or ask for a shorter window.",
+            )
+        case DatabaseUnavailableError() | PoolerError():
             log.warning("database_unavailable", error=str(error))
             return _try_again(
                 RETRY_SECONDS, Code.DATABASE_UNAVAILABLE, "The database cannot be used at the moment. Try again later."

@@ -1,5 +1,7 @@
 """A charge point with its charger, and the meter that measures it, alone or with others of a feeder."""
 
+import math
+
 from joulegate_simulator.physics.charger import (
     DEGRADED_LINEAR_LOSS,
     HEALTHY_LINEAR_LOSS,
@@ -10,13 +12,16 @@ from joulegate_simulator.physics.charger import (
 from joulegate_simulator.physics.surroundings import NOISE_VOLTS, mains_voltage
 from joulegate_simulator.randomness import stream
 
+_TRIANGLE = NOISE_VOLTS * math.sqrt(6.0)
+"""The sum of two numbers from [0, 1) has a variance of 1/6."""
+
 
 class Meter:
     """Measures the AC of one charge point or of a feeder.
 
     Attributes:
         place: the id under which it publishes, and every vehicle that is plugged in behind it.
-        kwh: true energy of the last step; total: since the start; volts: of the last step.
+        kwh: true energy of the last step; volts: of the last step.
     """
 
     def __init__(self, number: int, place: str, seed: int) -> None:
@@ -25,20 +30,20 @@ class Meter:
         self.place = place
         self.rated_kw = 0.0
         self.kwh = 0.0
-        self.total = 0.0
         self.volts = 0.0
-        self._rng = stream(seed, "meter", number)
-        self._site_volts = self._rng.gauss(0.0, 2.0)
+        rng = stream(seed, "meter", number)
+        self._site_volts = rng.gauss(0.0, 2.0)
+        self._draw = rng.random
 
     def begin(self) -> None:
         """A new step: nothing measured yet."""
         self.kwh = 0.0
 
     def end(self, hour_of_day: float, hours: float) -> None:
-        """The step is over: sums and voltage."""
-        self.total += self.kwh
+        """The step is over: its voltage."""
         load = self.kwh / hours / self.rated_kw
-        self.volts = mains_voltage(hour_of_day, load) + self._site_volts + self._rng.gauss(0.0, NOISE_VOLTS)
+        noise = _TRIANGLE * (self._draw() + self._draw() - 1.0)  # a fifth of the time of a normal distribution
+        self.volts = mains_voltage(hour_of_day, load) + self._site_volts + noise
 
 
 class ChargePoint:

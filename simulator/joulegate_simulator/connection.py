@@ -27,7 +27,8 @@ WRITE_BUFFER_BYTES = 256 * 1024
 """Bytes the transport may hold before it asks us to pause: about two batches of readings."""
 
 _PUBACK_BYTE = 0x40
-_SHORT_PUBACK = range(3, 128)  # remaining lengths with a reason code that take one byte themselves
+_SHORT_PUBACK = range(2, 128)  # remaining lengths that take one byte themselves
+_REASON_AT = 4  # a PUBACK that is shorter has no reason code, which means success
 
 
 class BrokerConnection(asyncio.Protocol):
@@ -111,36 +112,38 @@ class BrokerConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._heard = True
         buffer = self._partial + data if self._partial else data
-        view = memoryview(buffer)
-        offset = 0
+        offset = self._read_pubacks(buffer)
         while offset < len(buffer):
             try:
-                packet, size = mqtt5.read(view[offset:])
+                packet, size = mqtt5.read(memoryview(buffer)[offset:])
             except IndexError:  # the rest of this packet is still on its way
                 break
             except ValueError:
-                size = self._read_unknown_puback(view[offset:])
-                if not size:
-                    self.abort()
-                    return
+                self.abort()
+                return
+            if isinstance(packet, mqtt5.PubAckPacket):
+                self._on_puback(packet.packet_id, packet.reason_code.value)
             else:
-                if isinstance(packet, mqtt5.PubAckPacket):
-                    self._on_puback(packet.packet_id, packet.reason_code.value)
-                else:
-                    self._handle(packet)
-            offset += size
-        self._partial = bytes(view[offset:])
+                self._handle(packet)
+            offset = self._read_pubacks(buffer, offset + size)
+        self._partial = buffer[offset:]
         self._on_progress()
 
-    def _read_unknown_puback(self, view: memoryview) -> int:
-        """Takes a PUBACK whose reason code the codec does not know; returns its size, 0 when it is something else.
+    def _read_pubacks(self, buffer: bytes, offset: int = 0) -> int:
+        """Takes the whole PUBACKs from here on; returns where something else, or a part of one, begins.
 
-        mosquitto answers 0x95 (packet too large) to a payload over its message_size_limit; MQTT 5 lists no such code for PUBACK.
+        By hand, because they are nearly all that arrives: a tenth of the codec's time. And because mosquitto answers 0x95 (packet too
+        large) to a payload over its message_size_limit, which the codec refuses: MQTT 5 lists no such code for PUBACK.
         """
-        if view[0] != _PUBACK_BYTE or view[1] not in _SHORT_PUBACK:
-            return 0
-        self._on_puback(int.from_bytes(view[2:4]), view[4])
-        return 2 + view[1]
+        last = len(buffer) - 4
+        while offset <= last and buffer[offset] == _PUBACK_BYTE and (length := buffer[offset + 1]) in _SHORT_PUBACK:
+            end = offset + 2 + length
+            if end > len(buffer):
+                break
+            packet_id = buffer[offset + 2] << 8 | buffer[offset + 3]
+            self._on_puback(packet_id, buffer[offset + _REASON_AT] if length > 2 else 0)  # noqa: PLR2004
+            offset = end
+        return offset
 
     def _handle(self, packet: mqtt5.Packet) -> None:
         if isinstance(packet, mqtt5.ConnAckPacket) and not self.connack.done():

@@ -6,7 +6,7 @@ import resource
 import secrets
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Literal
 
 from joulegate_core.broker import BrokerAddress
@@ -55,6 +55,10 @@ class Connections(ABC):
         for publisher in self._publishers:
             await publisher.drain()
 
+    @abstractmethod
+    async def close(self) -> None:
+        """Gives up what waits for a connection."""
+
 
 class SharedConnections(Connections):
     """Each feed has a connection. None is a device's, so none flaps."""
@@ -64,6 +68,9 @@ class SharedConnections(Connections):
         for topic, payload in messages:
             if not publisher.try_publish(topic, payload, qos=qos):
                 await publisher.publish(topic, payload, qos=qos)
+
+    async def close(self) -> None:
+        """Nothing waits here: the feeds themselves do."""
 
 
 class OwnConnections(Connections):
@@ -125,32 +132,31 @@ class OwnConnections(Connections):
 
 @contextlib.asynccontextmanager
 async def open_connections(
-    address: BrokerAddress, *, count: int, names: Sequence[str] | None, stop: asyncio.Event
+    address: BrokerAddress, *, count: int, own: Mapping[str, BrokerAddress] | None, stop: asyncio.Event
 ) -> AsyncIterator[Connections]:
-    """Connects `count` times with client ids of this run, or, with `names`, once for each of them under that name.
+    """Connects `count` times with client ids of this run, or once for each name in `own`, under it and with its login.
 
     Raises:
         BrokerUnavailableError: the broker cannot be reached, or refuses.
         JoulegateError: this process may not open so many connections; it says how many and what to do.
     """
-    if names is None:
+    if own is None:
         run_id = secrets.token_hex(4)
         publishers = [Publisher(address, client_id=f"joulegate-simulator-{run_id}-{n}") for n in range(count)]
     else:
-        allow_files(len(names) + SPARE_FILES)
+        allow_files(len(own) + SPARE_FILES)
         tls = address.ssl_context()
         publishers = [
-            Publisher(address, client_id=name, window=DEVICE_WINDOW, keep_alive_seconds=120, quiet=True, tls=tls)
-            for name in names
+            Publisher(login, client_id=name, window=DEVICE_WINDOW, keep_alive_seconds=120, quiet=True, tls=tls)
+            for name, login in own.items()
         ]
     opened: list[Publisher] = []
-    own = None if names is None else OwnConnections(names, publishers)
+    connections = SharedConnections(publishers) if own is None else OwnConnections(list(own), publishers)
     try:
         await _open(publishers, opened, stop)
-        yield own or SharedConnections(publishers)
+        yield connections
     finally:
-        if own is not None:
-            await own.close()
+        await connections.close()
         for start in range(0, len(opened), OPENING_AT_ONCE):
             await asyncio.gather(*(one.__aexit__(None, None, None) for one in opened[start : start + OPENING_AT_ONCE]))
 

@@ -49,6 +49,8 @@ class SubjectFaults:
         """The names of the faults that are on, `hours` after the start, for the subject's reading of this number."""
         if self._version != self._plan.version:
             self._begin(reading)
+        elif hours < self._changes_at and not self._strikes:
+            return self._on
         if hours >= self._changes_at:
             for spell in self._spells:
                 spell.advance(hours)

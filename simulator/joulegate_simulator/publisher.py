@@ -15,7 +15,7 @@ from joulegate_core.broker import BrokerAddress
 from joulegate_core.errors import BrokerUnavailableError, SessionTakenOverError
 from joulegate_simulator.connection import BrokerConnection, open_connection
 from joulegate_simulator.counts import PublisherCounts
-from joulegate_simulator.in_flight import MAX_PACKET_ID, InFlight, Publication
+from joulegate_simulator.in_flight import MAX_PACKET_ID, InFlight, encode
 from joulegate_simulator.refusals import FIRST_REFUSAL, puback_reason
 
 DEFAULT_WINDOW = 4096
@@ -91,7 +91,7 @@ class Publisher:
             published=self._published,
             acknowledged=self._acknowledged,
             refused=self._refused,
-            pending=len(self._in_flight),
+            pending=len(self._in_flight.waiting),
             resent=self._resent,
             reconnects=self._reconnects,
             refusal=self._refusal,
@@ -137,13 +137,16 @@ class Publisher:
         connection = self._room(qos)
         if connection is None:
             return False
-        publication = Publication(topic, payload)
-        packet_id = self._in_flight.free_id() if qos else 0
-        packet = publication.packet(packet_id) if qos else mqtt5.PublishPacket(topic, payload).write()
+        if qos:
+            packet_id = self._in_flight.free_id()
+            packet = encode(topic, payload, packet_id)
+        else:
+            packet_id = 0
+            packet = mqtt5.PublishPacket(topic, payload).write()
         if self._max_packet_bytes is not None and len(packet) > self._max_packet_bytes:
             raise ValueError(f"the broker accepts packets of up to {self._max_packet_bytes} bytes, not {len(packet)}")
-        if qos:
-            self._in_flight.add(packet_id, publication)
+        if packet_id:
+            self._in_flight.add(packet_id, (topic, payload))
         self._published += 1
         connection.send(packet)
         return True
@@ -160,7 +163,7 @@ class Publisher:
         Raises:
             SessionTakenOverError: another client uses our client id.
         """
-        while self._in_flight:
+        while self._in_flight.waiting:
             if self._failure is not None:
                 raise self._failure
             self._changed.clear()
@@ -171,9 +174,9 @@ class Publisher:
         if self._failure is not None:
             raise self._failure
         connection = self._connection
-        if connection is None or not connection.writable or self._in_flight.resending:
+        if connection is None or not connection.writable or self._in_flight.resend:
             return None
-        if qos and len(self._in_flight) >= self._limit:
+        if qos and len(self._in_flight.waiting) >= self._limit:
             return None
         return connection
 
@@ -252,7 +255,7 @@ class Publisher:
         if reason < FIRST_REFUSAL:
             self._acknowledged += 1
             if self._on_acknowledged is not None:
-                self._on_acknowledged(publication.topic, publication.payload)
+                self._on_acknowledged(*publication)
         else:
             self._refused += 1
             self._refusal = puback_reason(reason)
@@ -265,12 +268,12 @@ class Publisher:
         """
         connection = self._connection
         while (
-            self._in_flight.resending
+            self._in_flight.resend
             and connection is not None
             and connection.writable
             and self._in_flight.outstanding < min(self._limit, self._resend_limit)
         ):
-            packet_id, publication = self._in_flight.next_resend()
-            connection.send(publication.packet(packet_id, duplicate=self._session_present))
+            packet_id, (topic, payload) = self._in_flight.next_resend()
+            connection.send(encode(topic, payload, packet_id, duplicate=self._session_present))
             self._resent += 1
         self._changed.set()

@@ -41,9 +41,14 @@ def check_connack(address: BrokerAddress, connack: mqtt5.ConnAckPacket) -> None:
     name = _words(connack.reason_code.name)
     if reason in _LOGIN_REFUSALS:
         raise BrokerUnavailableError(
-            f"the broker at {address.endpoint} refused the login ({name}): check user and password in JOULEGATE_MQTT_URL"
+            f"the broker at {address.endpoint} refused the login {_whose(address)} ({name}): "
+            "check user and password in JOULEGATE_MQTT_URL, or in the file of --logins"
         )
     raise BrokerUnavailableError(f"the broker at {address.endpoint} refused the connection ({name}): its log says more")
+
+
+def _whose(address: BrokerAddress) -> str:
+    return "without a user" if address.username is None else f"of {address.username}"
 
 
 def puback_reason(code: int) -> str:

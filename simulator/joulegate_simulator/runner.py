@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import itertools
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from joulegate_simulator.control import watch_control
 from joulegate_simulator.counts import PublisherCounts
 from joulegate_simulator.fault_plan import FaultPlan
 from joulegate_simulator.fleet import build_fleet
+from joulegate_simulator.logins import device_addresses
 from joulegate_simulator.scenario import DEFAULT, Scenario, load_scenario
 from joulegate_simulator.simulated_site import SimulatedSite
 from joulegate_simulator.simulated_time import NO_LIMIT, SimulatedTime
@@ -43,8 +45,9 @@ class SimulationOptions(msgspec.Struct, frozen=True, kw_only=True):
     With `backfill_seconds` it starts so long ago and ends when it has come to the time at which it was started; its `speed` is then
     best `NO_LIMIT`. A `speed` over 1 without a backfill ends the duration at the present, or starts a day ago and goes on in real time.
 
-    `per_device`: a connection for each device, under its id; else `connections` for all. `burst`: all report at the same instant instead of
-    spread over the interval. `ramp_seconds`: over so long the sites begin to report one after the other.
+    `per_device`: a connection for each device, under its id, with the login that `logins` has for it; else `connections` for all.
+    `burst`: all report at the same instant instead of spread over the interval. `ramp_seconds`: over so long the sites begin to report
+    one after the other.
     """
 
     devices: int
@@ -61,6 +64,7 @@ class SimulationOptions(msgspec.Struct, frozen=True, kw_only=True):
     ramp_seconds: float = 0.0
     truth: Path | None = None
     faults: Path | None = None
+    logins: Path | None = None
 
     @property
     def simulated_seconds(self) -> float | None:
@@ -122,7 +126,7 @@ async def run_simulation(
     Raises:
         BrokerUnavailableError: the broker cannot be reached at the start, or refuses the login.
         SessionTakenOverError: another client took one of our client ids over.
-        SettingsError: the scenario is not valid.
+        SettingsError: the scenario is not valid, or a device has no login.
         JoulegateError: the truth file cannot be written, or this process may not open so many connections.
     """
     scenario = load_scenario(options.scenario)
@@ -132,9 +136,10 @@ async def run_simulation(
             heading = Heading(options.scenario, options.seed, options.devices, options.backfill_seconds is not None)
             truth = stack.enter_context(TruthWriter(options.truth, heading))
         simulation = _Simulation(options, scenario, truth)
-        names = [device.name for site in simulation.sites for device in site.devices]
+        devices = [device for site in simulation.sites for device in site.devices]
+        own = device_addresses(address, options.logins, devices) if options.per_device else None
         connections = await stack.enter_async_context(
-            open_connections(address, count=options.connections, names=names if options.per_device else None, stop=stop)
+            open_connections(address, count=options.connections, own=own, stop=stop)
         )
         try:
             await simulation.run(connections, stop, on_progress)
@@ -204,19 +209,23 @@ class _Simulation:
 
     async def _feed(self, lane: int, connections: Connections) -> None:
         """Publishes the readings of every n-th site, in the order in which they fall due."""
-        sites = list(enumerate(self.sites))[lane :: self._lanes]
+        sites = [
+            (site, self._phase_ms(position), self._begins_ms(position))
+            for position, site in list(enumerate(self.sites))[lane :: self._lanes]
+        ]
         simulated = self._options.simulated_seconds
-        end_ms = None if simulated is None else simulated * 1000
-        for cycle in itertools.count():
-            for position, site in sites:
-                after_ms = cycle * self._interval_ms + self._phase_ms(position)
-                if end_ms is not None and after_ms >= end_ms:
+        end_ms = math.inf if simulated is None else simulated * 1000
+        now_ms = 0  # the clock is only read when what is due is later than it was
+        for cycle_ms in itertools.count(0, self._interval_ms):
+            for site, phase_ms, begins_ms in sites:
+                after_ms = cycle_ms + phase_ms
+                if after_ms >= end_ms:
                     return
-                self._due_ms[lane] = self._time.start_ms + after_ms
-                if self._time.now_ms() < self._due_ms[lane]:
-                    await self._time.wait_until(self._due_ms[lane])
-                if after_ms >= self._begins_ms(position):
-                    await self._publish(site, self._due_ms[lane], lane, connections)
+                self._due_ms[lane] = due_ms = self._time.start_ms + after_ms
+                if now_ms < due_ms and (now_ms := self._time.now_ms()) < due_ms:
+                    await self._time.wait_until(due_ms)
+                if after_ms >= begins_ms:
+                    await self._publish(site, due_ms, lane, connections)
 
     def _phase_ms(self, position: int) -> int:
         return 0 if self._options.burst else position * self._interval_ms // len(self.sites)

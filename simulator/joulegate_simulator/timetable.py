@@ -15,8 +15,9 @@ WORKING_DAYS = 5
 class Timetable:
     """Departures and arrivals as times in milliseconds since 1970 (UTC), drawn with the vehicle's own random numbers.
 
-    By the clock: normal distributions around the two hours, the shape of the peaks that Quiros-Tortos, Ochoa, Lees found (A statistical
-    analysis of EV charging behavior in the UK, IEEE ISGT Latin America 2015). Otherwise uniform trips and exponential stays.
+    By the clock: normal distributions around the two hours, on working days other than at weekends, as Quiros-Tortos, Ochoa, Lees keep
+    them apart (A statistical analysis of EV charging behavior in the UK, IEEE ISGT Latin America 2015). The shapes are ours: normal
+    there, otherwise uniform trips and exponential stays.
     """
 
     def __init__(self, driving: Driving) -> None:

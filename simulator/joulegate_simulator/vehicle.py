@@ -29,7 +29,6 @@ class Vehicle:
         point: the charge point it is plugged in at, None on the road; at: the same, during the last step.
         kwh_ac, kwh_dc: true energy of the last step, at the charger's grid side and at the plug; zero when it did not charge.
         kwh_stored, kwh_heat: what became of the DC; while driving `kwh_stored` is negative.
-        total_dc: since the start.
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class Vehicle:
         self.at: ChargePoint | None = None
         self.mode = Mode.WAITING
         self.temperature = 12.0
-        self.kwh_ac = self.kwh_dc = self.kwh_stored = self.kwh_heat = self.total_dc = 0.0
+        self.kwh_ac = self.kwh_dc = self.kwh_stored = self.kwh_heat = 0.0
         self._timetable = timetable
         self._rng = rng
         self._until_ms = 0
@@ -109,7 +108,6 @@ class Vehicle:
         )
         if flow.ac > 0.0:
             self.kwh_ac, self.kwh_dc, self.kwh_stored, self.kwh_heat = flow.ac, flow.dc, flow.stored, flow.heat
-            self.total_dc += flow.dc
             self.soc = soc_after(self.soc, flow.stored, self.battery)
         if flow.finished:
             self.rest(at_ms)

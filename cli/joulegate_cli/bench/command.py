@@ -30,6 +30,9 @@ def ingest(
     batch_max: Annotated[
         int, typer.Option(min=0, max=100_000, help="Messages in a batch, at most; 0: the gateway's default.")
     ] = 0,
+    age: Annotated[
+        int, typer.Option(min=0, max=1440, help="How old the newest reading of the backlog is, in minutes.")
+    ] = 0,
     runs: Runs = 3,
     json: Json = False,
 ) -> None:
@@ -40,9 +43,8 @@ def ingest(
     if stalled:
         _run("ingest --stalled", runs, json, lambda progress: bench_stalled(messages, devices, stalled, progress))
     else:
-        _run(
-            "ingest", runs, json, lambda progress: bench_ingest(messages, devices, progress, Setup(gateways, batch_max))
-        )
+        setup = Setup(gateways, batch_max, age)
+        _run("ingest", runs, json, lambda progress: bench_ingest(messages, devices, progress, setup))
 
 
 @app.command()

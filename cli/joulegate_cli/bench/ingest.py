@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import msgspec
@@ -24,10 +24,13 @@ BARE_SECONDS = 300.0
 
 
 class Setup(msgspec.Struct, frozen=True):
-    """How many gateways share the work, over a shared subscription if they are more than one, and their batches; 0: the default."""
+    """How many gateways share the work, over a shared subscription if they are more than one, their batches (0: the default), and how
+    many minutes ago the newest reading was measured: an outage of the gateway ends so long after the fleet's.
+    """
 
     gateways: int = 1
     batch_max: int = 0
+    age_minutes: int = 0
 
     @property
     def share_group(self) -> str:
@@ -46,7 +49,8 @@ class Setup(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         """What is not as usual; empty when all is."""
         gateways = f", {self.gateways} gateways" if self.gateways > 1 else ""
-        return gateways + (f", batches of at most {self.batch_max:,}" if self.batch_max else "")
+        batches = f", batches of at most {self.batch_max:,}" if self.batch_max else ""
+        return gateways + batches + (f", {self.age_minutes} minutes old" if self.age_minutes else "")
 
 
 USUAL = Setup()
@@ -137,14 +141,24 @@ def fill_backlog(
     """Lets a backlog wait for `client_id`. Returns the messages acknowledged to the publisher per second."""
     for member in setup.client_ids(client_id):
         create_session(servers.broker.url, member, setup.share_group)
-    return publish_backlog(servers, f"filler of {client_id}", messages, devices, progress, first_slot=first_slot)
+    end = datetime.now(UTC) - timedelta(minutes=setup.age_minutes)
+    return publish_backlog(
+        servers, f"filler of {client_id}", messages, devices, progress, first_slot=first_slot, end=end
+    )
 
 
 def publish_backlog(
-    servers: Servers, client_id: str, messages: int, devices: int, progress: Progress, *, first_slot: int = 0
+    servers: Servers,
+    client_id: str,
+    messages: int,
+    devices: int,
+    progress: Progress,
+    *,
+    first_slot: int = 0,
+    end: datetime | None = None,
 ) -> float:
-    """Publishes a backlog to whoever has subscribed. Returns the messages acknowledged per second."""
-    backlog = readings(devices, messages, datetime.now(UTC), first_slot=first_slot)
+    """Publishes a backlog to whoever has subscribed, which ends now or at `end`. Returns the messages acknowledged per second."""
+    backlog = readings(devices, messages, end or datetime.now(UTC), first_slot=first_slot)
     return publish(servers.broker.url, client_id, backlog, _phase(progress, client_id, messages))
 
 

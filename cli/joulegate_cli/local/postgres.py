@@ -16,8 +16,8 @@ from joulegate_core.errors import JoulegateError
 
 USER = "joulegate"
 START_SECONDS = 60
-MAX_SOCKET_PATH = 100
-"""A Unix socket's path has at most 107 bytes on Linux; the file name takes some."""
+MAX_SOCKET_PATH = 90
+"""A Unix socket's path has at most 107 bytes on Linux, of which the file name (`/.s.PGSQL.54321`) takes up to 15."""
 
 UNPRIVILEGED_ID = 65534  # nobody
 AS_UNPRIVILEGED = (

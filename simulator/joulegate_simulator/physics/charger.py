@@ -5,7 +5,9 @@ import math
 import msgspec
 
 RATINGS_KW = (3.7, 7.4, 11.0, 22.0, 50.0, 150.0, 350.0)
-"""230 V x 16 A and x 32 A on one phase, 400 V x 16 A and x 32 A on three (the currents of IEC 61851-1), and three DC classes (CCS)."""
+"""230 V x 16 A and x 32 A on one phase, 400 V x 16 A and x 32 A on three, and three DC classes. In the United Kingdom 85 % of 595 public
+AC sockets gave 7 kW and 15 % 22 kW (Bayram et al., Statistical characterisation of public AC EV chargers in the UK, IEEE Access 11,
+2023)."""
 
 LARGEST_AC_KW = 22.0
 """Up to here the converter is the vehicle's on-board charger; above, it stands in the charge point."""
@@ -17,21 +19,24 @@ FIXED_LOSS = 0.004
 QUADRATIC_LOSS = 0.015
 HEALTHY_LINEAR_LOSS = (0.035, 0.065)
 """Losses relative to the rating: P_loss = fixed + linear P + quadratic P^2, the usual model of a converter. Their sum gives 0.88
-to 0.95, the range between Sears, Roberts, Glitman (A comparison of electric vehicle Level 1 and Level 2 charging efficiency,
-IEEE SusTech 2014: 0.86 to 0.89 for Level 2 with 2011 cars) and present on-board chargers and DC rectifiers (data sheets: 0.94 to 0.96)."""
+to 0.95 at the rating. Published: 0.83 to 0.94 for AC at 240 V, 0.89 to 0.90 on average, and 0.85 to 0.93 for fast DC chargers
+(nenpower.com, How does the efficiency of Level 2 chargers compare to public charging stations); of 1,008 charges of Chevrolet Volts those
+at 240 V were 3 % better than those at 120 V, and 13 % where little was drawn (VEIC, An assessment of Level 1 and Level 2 electric
+vehicle charging efficiency, 2013): the fixed losses. The three coefficients are ours, within these."""
 
 DEGRADED_LINEAR_LOSS = (0.11, 0.20)
 """What a failing rectifier leg or a corroded contact adds: an efficiency of at most 0.84, the fault that joulegate is there to find."""
 
 COPPER_PER_K = 0.0039
-"""Resistance of copper grows by so much a kelvin (IEC 60028), and the quadratic loss with it."""
+"""Resistance of copper grows by so much a kelvin (0.00393 at 20 degC: Dellinger, The temperature coefficient of resistance of copper,
+Bulletin of the Bureau of Standards 7, 1911), and the quadratic loss with it."""
 
 DERATING_C = 40.0
 DERATING_PER_K = 0.03
-"""Above 40 degC around it (the upper limit of normal service in IEC 61851-1) a charger lowers its power, by so much a kelvin."""
+"""Above 40 degC around it a charger lowers its power, by so much a kelvin. Ours; IEC 61851-22:2001 wants it to work from -30 to 50 degC."""
 
 STANDBY_KW = {"ac": (0.004, 0.012), "dc": (0.03, 0.06)}
-"""Drawn without a vehicle: electronics, radio and display of an AC charge point some watts, a DC charger some tens."""
+"""Drawn without a vehicle: electronics, radio and display of an AC charge point some watts, a DC charger some tens. Ours."""
 
 
 class Charger(msgspec.Struct, frozen=True):

@@ -38,8 +38,11 @@ def charge(
         return NOTHING
     rated = charger.available_kw(ambient)
     wanted_dc = accepted_kw(battery, soc, temperature)
-    ac_kw = min(rated, wanted_dc / charger.efficiency(min(rated, wanted_dc), ambient, extra_loss=extra_loss))
-    efficiency = charger.efficiency(ac_kw, ambient, extra_loss=extra_loss)
+    ac_kw = rated
+    efficiency = charger.efficiency(rated, ambient, extra_loss=extra_loss)
+    if wanted_dc < rated:  # perhaps less than it can give: then as much as the battery takes
+        ac_kw = min(rated, wanted_dc / charger.efficiency(wanted_dc, ambient, extra_loss=extra_loss))
+        efficiency = charger.efficiency(ac_kw, ambient, extra_loss=extra_loss)
     dc_kw = ac_kw * efficiency
     warming = heat_share(battery, dc_kw, temperature)
     stored = dc_kw * hours * (1.0 - warming)

@@ -1,0 +1,85 @@
+"""The backlog: whether what waited at the broker is being drained, and to which measured time that has come.
+
+Buckets are not closed under it. A reading of a closed bucket is late: it costs a mark, and the bucket is computed anew, again and again
+while its readings come in (docs/performance.md, "After an outage").
+"""
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from joulegate_core.telemetry import Rejection
+from joulegate_gateway.inbox import Delivery
+
+WINDOW_SECONDS = 10.0
+"""What was committed within so long is looked at together; a transaction takes less."""
+
+MANY = 200
+"""Fewer readings than this in a window are no load, whatever their times: the late ones of a few devices."""
+
+RESUMED_SECONDS = 3.0
+"""Within so long a resumed session's first messages are committed, if any wait."""
+
+UNKNOWN_SECONDS = 30.0
+"""So long after the start the wait for the broker does not keep buckets from being closed."""
+
+MAX_HOLD_SECONDS = 3600.0
+"""A backlog that takes longer does not keep them open: what answers read from open buckets grows meanwhile."""
+
+
+class _Committed(msgspec.Struct, frozen=True):
+    """A batch: when it was committed (monotonic seconds), its size, and the newest of its first, its middle and its last reading."""
+
+    at: float
+    count: int
+    newest: datetime
+
+
+class Backlog:
+    """Told of every connection and of every committed batch."""
+
+    def __init__(self) -> None:
+        self._window: deque[_Committed] = deque()
+        self._held_since: float | None = None
+        self._known = asyncio.Event()
+
+    def connected(self, *, session_present: bool) -> None:
+        """The broker resumed our session, in which messages may wait, or began a new one, in which none do."""
+        if session_present:
+            asyncio.get_running_loop().call_later(RESUMED_SECONDS, self._known.set)
+        else:
+            self._known.set()
+
+    def committed(self, batch: Sequence[Delivery]) -> None:
+        """`batch` is committed."""
+        contents = [batch[index].message.content for index in (0, len(batch) // 2, -1)]
+        times = [content.ts for content in contents if not isinstance(content, Rejection)]
+        if times:
+            self._window.append(_Committed(time.monotonic(), len(batch), max(times)))
+            self._forget()
+
+    async def known(self) -> None:
+        """Returns when it is known whether there is a backlog, or when the broker has not told for long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(UNKNOWN_SECONDS):
+                await self._known.wait()
+
+    def closing_time(self, now: datetime) -> datetime:
+        """`now`, or the earlier time to which a backlog has come: the time by which buckets are closed."""
+        self._forget()
+        reached = max((one.newest for one in self._window), default=now)
+        if reached >= now or sum(one.count for one in self._window) < MANY:
+            self._held_since = None
+            return now
+        self._held_since = self._held_since or time.monotonic()
+        return now if time.monotonic() - self._held_since > MAX_HOLD_SECONDS else reached
+
+    def _forget(self) -> None:
+        oldest = time.monotonic() - WINDOW_SECONDS
+        while self._window and self._window[0].at < oldest:
+            self._window.popleft()

@@ -1,0 +1,43 @@
+"""docs/scale.md's table of what would be distributed, beside the schema: it misses no table, and no key stands in the way."""
+
+import re
+from pathlib import Path
+
+import asyncpg
+
+TEXT = (Path(__file__).parent.parent / "docs/scale.md").read_text()
+ROW = re.compile(r"^\| `(\w+)` \| (distributed|reference|local)[^|]*\| (?:`(\w+)`)? ?\|$", re.MULTILINE)
+PLAN = {table: (kind, column) for table, kind, column in ROW.findall(TEXT)}
+
+TABLES = """
+select relname from pg_class
+where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition
+"""
+KEYS = """
+select i.indrelid::regclass::text as table, array_agg(a.attname::text) as columns
+from pg_index as i
+join pg_class as c on c.oid = i.indrelid and not c.relispartition and c.relnamespace = 'public'::regnamespace
+join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = any(i.indkey[0:i.indnkeyatts - 1])
+where i.indisunique or i.indisexclusion
+group by i.indexrelid, i.indrelid
+"""
+COLUMNS = "select attname from pg_attribute where attrelid = $1::text::regclass and attnum > 0 and not attisdropped"
+
+
+async def test_every_table_has_its_place(db: asyncpg.Connection) -> None:
+    assert {row["relname"] for row in await db.fetch(TABLES)} == PLAN.keys()
+    for table, (kind, column) in PLAN.items():
+        assert bool(column) == (kind == "distributed"), table
+        columns = {row["attname"] for row in await db.fetch(COLUMNS, table)}
+        assert not column or column in columns, table
+
+
+async def test_every_unique_key_contains_the_column_of_distribution(db: asyncpg.Connection) -> None:
+    keys = await db.fetch(KEYS)
+    assert {table for table, (kind, _) in PLAN.items() if kind == "distributed"} - {row["table"] for row in keys} == {
+        "rollup_marks",
+        "charging_marks",
+    }
+    for row in keys:
+        kind, column = PLAN[row["table"]]
+        assert kind != "distributed" or column in row["columns"], row
