@@ -3,7 +3,7 @@
 import asyncio
 
 import asyncpg
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from fleet_support import alerts_of
 from gateway_harness import eventually
@@ -18,9 +18,10 @@ async def test_a_round_of_the_roller_attributes_and_evaluates(database_url: str,
     given = {"JOULEGATE_DATABASE_URL": database_url, "JOULEGATE_ALERT_MIN_COVERAGE": "0.04"}
     registry = CollectorRegistry()
     rolled_until = Gauge("rolled_until", "", registry=registry)
+    removed = Counter("removed", "", ["kind"], registry=registry)
     backlog = Backlog()
     backlog.connected(session_present=False)
-    rolling = asyncio.create_task(run_roller(load_settings(given), lambda: at(70), rolled_until, backlog))
+    rolling = asyncio.create_task(run_roller(load_settings(given), lambda: at(70), rolled_until, removed, backlog))
 
     async def evaluated() -> bool:
         return bool(await alerts_of(db, "low_efficiency"))

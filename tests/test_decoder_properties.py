@@ -20,7 +20,7 @@ from joulegate_gateway.decoder import Decoder
 DECODER = Decoder(max_age_days=7, max_ahead_seconds=300)
 """One for all examples: what it remembers of one message must not change the answer to another."""
 
-DECODER_REASONS = set(Reason) - {Reason.CONFLICT, Reason.DATABASE_REFUSED}
+DECODER_REASONS = set(Reason) - {Reason.CONFLICT, Reason.DATABASE_REFUSED, Reason.WRONG_PLACE}
 ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 MARK = "s3cr3t"
 MARKED_NUMBER = 73187318

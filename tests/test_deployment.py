@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = [name for name, service in SERVICES.items() if service["image"] == "joulegate:local"]
-ONE_SHOT = {"migrate", "grafana-role"}
+ONE_SHOT = {"migrate", "logins", "grafana-role"}
 
 UNITS = {"m": 2**20, "g": 2**30}
 VARIABLE = re.compile(r"\$\{(\w+)(?::([?-])([^}]*))?\}")
@@ -152,8 +152,10 @@ def test_services_start_after_what_they_need() -> None:
     }
     migrated = {"migrate": "service_completed_successfully"}
     assert order["migrate"] == {"postgres": "service_healthy"}
-    assert order["http"] == migrated
-    assert order["gateway"] == migrated | {"mosquitto": "service_healthy"}
+    assert order["logins"] == migrated
+    has_login = {"logins": "service_completed_successfully"}
+    assert order["http"] == has_login
+    assert order["gateway"] == has_login | {"mosquitto": "service_healthy"}
     assert order["simulator"] == {"gateway": "service_healthy"}
     assert order["grafana-role"] == migrated
     assert order["grafana"] == {"grafana-role": "service_completed_successfully"}

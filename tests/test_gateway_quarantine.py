@@ -38,7 +38,11 @@ def raw(payload: bytes | Json) -> bytes:
 
 
 async def test_one_message_of_every_refusal(gateway: Gateway, db: asyncpg.Connection) -> None:
-    assert {reason for reason, _, _ in REFUSALS} == set(Reason) - {Reason.CONFLICT, Reason.DATABASE_REFUSED}
+    assert {reason for reason, _, _ in REFUSALS} == set(Reason) - {
+        Reason.CONFLICT,
+        Reason.DATABASE_REFUSED,
+        Reason.WRONG_PLACE,
+    }
     await gateway.start(linger_ms=100)
     async with publisher(gateway.broker) as publish:
         for n, (_, topic, payload) in enumerate(REFUSALS):

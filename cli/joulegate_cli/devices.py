@@ -8,15 +8,22 @@ import typer
 from msgspec import UNSET, UnsetType
 
 from joulegate_cli.csv_file import FieldError, LineError, Row, an_id, read_rows, refuse
+from joulegate_core.errors import JoulegateError
 from joulegate_core.settings import EnergyKind
 from joulegate_core.telemetry import Stream
 
 if TYPE_CHECKING:
+    from joulegate_db.bindings import Binding
     from joulegate_db.devices import Declaration, Device
 
 FIELDS = ("deviceId", "kind", "energy", "maxKw")
 MAX_KW = 1e6
 """The same limit as that of JOULEGATE_MAX_KW."""
+
+
+class NotBoundError(JoulegateError):
+    """A device that is not bound cannot be unbound."""
+
 
 Energy = EnergyKind | UnsetType | None
 """None: the stream's setting holds."""
@@ -24,7 +31,8 @@ Cap = float | UnsetType | None
 ENERGIES: dict[str, Energy] = {"": UNSET, "default": None, "interval": "interval", "register": "register"}
 
 app = typer.Typer(
-    help="Devices: interval or register, and the most that the hardware can deliver.", no_args_is_help=True
+    help="Devices: interval or register, the most that the hardware can deliver, and where they may report from.",
+    no_args_is_help=True,
 )
 
 
@@ -75,6 +83,47 @@ def declare(
         declarations = _of_file(file)
     changed = asyncio.run(_declare(declarations))
     print(f"{changed:,} devices changed, {len(declarations) - changed:,} as they were")
+
+
+Kind = Annotated[Stream, typer.Option(help="A meter and a vehicle may bear the same id.")]
+
+
+@app.command()
+def bind(
+    device: Annotated[str, typer.Argument(metavar="DEVICE", help="The device's id.")],
+    charge_point: Annotated[str, typer.Argument(metavar="CHARGE_POINT", help="The only place to take it from.")],
+    *,
+    kind: Kind,
+) -> None:
+    """Bind a device to a charge point: what it reports from another one is quarantined as wrong_place. Gateways follow within seconds."""
+    from joulegate_db.bindings import Binding
+
+    try:
+        binding = Binding(kind, an_id(device), an_id(charge_point))
+    except FieldError as error:
+        raise typer.BadParameter(str(error)) from None
+    changed = asyncio.run(_bind(binding))
+    print(f"{changed} bound, {1 - changed} as they were")
+
+
+@app.command()
+def unbind(device: Annotated[str, typer.Argument(metavar="DEVICE", help="The device's id.")], *, kind: Kind) -> None:
+    """Take a device from anywhere again."""
+    charge_point = asyncio.run(_unbind(kind, device))
+    if charge_point is None:
+        raise NotBoundError(f"the {kind} {device} is not bound")
+    print(f"the {kind} {device} is not bound to {charge_point} any more")
+
+
+@app.command("bindings")
+def show_bindings(
+    *, kind: Annotated[Stream | None, typer.Option(help="Only meters, or only vehicles.")] = None
+) -> None:
+    """Show which devices are bound to a charge point."""
+    from joulegate_cli.tables import print_table
+
+    rows = [(one.kind.value, one.device, one.charge_point) for one in asyncio.run(_bindings(kind))]
+    print_table(("kind", "device", "charge point"), rows, f"{len(rows):,} bindings")
 
 
 def _of_options(device: str | None, kind: Stream | None, energy: str | None, max_kw: str | None) -> "Declaration":
@@ -156,3 +205,27 @@ async def _declare(declarations: "list[Declaration]") -> int:
 
     async with declarer() as connection:
         return len(await declare_devices(connection, declarations))
+
+
+async def _bind(binding: "Binding") -> int:
+    from joulegate_cli.database import declarer
+    from joulegate_db import bindings
+
+    async with declarer() as connection:
+        return await bindings.bind(connection, [binding])
+
+
+async def _unbind(kind: Stream, device: str) -> str | None:
+    from joulegate_cli.database import declarer
+    from joulegate_db import bindings
+
+    async with declarer() as connection:
+        return await bindings.unbind(connection, kind, device)
+
+
+async def _bindings(kind: Stream | None) -> "list[Binding]":
+    from joulegate_cli.database import declarer
+    from joulegate_db import bindings
+
+    async with declarer() as connection:
+        return await bindings.list_bindings(connection, kind)

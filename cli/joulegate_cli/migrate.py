@@ -25,6 +25,7 @@ async def _migrate(settings: Settings) -> None:
     from joulegate_db.failures import DATABASE_ERRORS
     from joulegate_db.migrate import migrate as apply_migrations
     from joulegate_db.partitions import ensure_partitions
+    from joulegate_db.roles import missing_roles
 
     connection = await connect(settings.database_url, MIGRATION_SETTINGS)
     try:
@@ -33,6 +34,8 @@ async def _migrate(settings: Settings) -> None:
             print(f"applied {migration.version:04d} {migration.name}")
         created = await ensure_partitions(connection, utc_now(), max_age_days=settings.max_age_days)
         print(f"schema is current; {created} partitions created")
+        if missing := await missing_roles(connection):
+            print(f"note: {_how_to_make(missing)}")
     except DATABASE_ERRORS as error:  # no rights, a lock that is held, a full disk
         raise unavailable(error) from error
     finally:
@@ -49,3 +52,12 @@ async def _check(settings: Settings) -> None:
     finally:
         await connection.close()
     print("schema is current")
+
+
+def _how_to_make(missing: list[str]) -> str:
+    """For an administrator; an installation with one login needs none of them."""
+    statements = " ".join(f"create role {name} nologin;" for name in missing)
+    return (
+        f"this login may not create roles, which services with fewer rights need (docs/roles.md). To use them, as one who may: {statements}"
+        " Then run `joulegate migrate` again"
+    )

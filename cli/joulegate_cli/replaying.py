@@ -15,4 +15,6 @@ def replayer_of(settings: "Settings", clock: Clock = utc_now) -> "Replayer":
     from joulegate_gateway.decoder import Decoder
 
     decoder = Decoder(max_age_days=settings.max_age_days, max_ahead_seconds=settings.max_ahead_seconds)
-    return Replayer(settings.database_url, decoder.decode, max_age_days=settings.max_age_days, clock=clock)
+    return Replayer(
+        settings.database_url, decoder.decode, decoder.bind, max_age_days=settings.max_age_days, clock=clock
+    )

@@ -19,5 +19,6 @@ class Reason(StrEnum):
     BAD_TIMESTAMP = "bad_timestamp"
     TOO_OLD = "too_old"
     TOO_FAR_AHEAD = "too_far_ahead"
+    WRONG_PLACE = "wrong_place"
     CONFLICT = "conflict"
     DATABASE_REFUSED = "database_refused"

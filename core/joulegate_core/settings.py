@@ -15,6 +15,8 @@ TEST_PREFIX = "JOULEGATE_TEST_"  # belongs to the test suite
 Port = Annotated[int, Meta(ge=1, le=65535)]
 OptionalPort = Annotated[int, Meta(ge=0, le=65535)]
 EnergyKind = Literal["interval", "register"]
+KeepDays = Annotated[int, Meta(ge=0, le=36_600)]
+"""0: for ever."""
 ClientId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:\-]{1,64}\Z")]
 ShareGroup = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:\-]{0,64}\Z")]
 
@@ -52,6 +54,9 @@ class Settings(
     max_age_days: Annotated[int, Meta(ge=1, le=3660)] = 7
     max_ahead_seconds: Annotated[int, Meta(ge=0, le=86_400)] = 300
     quarantine_max_mb: Annotated[float, Meta(gt=0, le=1e6)] = 512
+    rollup_keep_days: KeepDays = 1830
+    quarantine_keep_days: KeepDays = 365
+    alert_keep_days: KeepDays = 1830
     alert_efficiency: Annotated[float, Meta(gt=0, le=1)] = 0.85
     alert_hysteresis: Annotated[float, Meta(ge=0, le=0.5)] = 0.02
     alert_min_kwh: Annotated[float, Meta(gt=0, le=1e6)] = 1.0
@@ -88,7 +93,20 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     for field in known:
         if field.encode_name in given:
             _check_one(field.encode_name, field.type, given[field.encode_name])
-    return msgspec.convert(given, Settings, strict=False)
+    settings = msgspec.convert(given, Settings, strict=False)
+    _check_keep_days(settings, given)
+    return settings
+
+
+def _check_keep_days(settings: Settings, given: Mapping[str, str]) -> None:
+    """Nothing is removed that a reading which is still accepted may concern. A default gives way to a long clock window."""
+    least = settings.max_age_days + 1
+    for name in ("rollup_keep_days", "quarantine_keep_days", "alert_keep_days"):
+        if PREFIX + name.upper() in given and 0 < getattr(settings, name) < least:
+            raise SettingsError(
+                f"{PREFIX}{name.upper()} is not valid: expected 0 (for ever) or at least {least} here, "
+                "JOULEGATE_MAX_AGE_DAYS + 1 (docs/configuration.md)"
+            )
 
 
 def _check_one(name: str, kind: object, value: str) -> None:

@@ -1,7 +1,7 @@
 """Alerts: opened and closed by comparing what is known of the devices with what is open. Hysteresis keeps them from flapping.
 
 `low_efficiency` and `implausible` are judged on the last 24 h of whole rolled buckets, `register_reset` on those buckets'
-events, `silent_device` on when the newest reading was received.
+events, `silent_device` on when the newest reading was received, `two_places` on where readings of the last hour came from.
 """
 
 from datetime import datetime, timedelta
@@ -12,6 +12,7 @@ import msgspec
 
 from joulegate_db.live import STALE_AFTER
 from joulegate_db.performance import INTERVAL
+from joulegate_db.places import ALERT_FOR, RETURNS, judge_places
 from joulegate_db.reader import Reader
 from joulegate_db.sql import query
 
@@ -21,7 +22,7 @@ SILENT_AGAIN_WITHIN = timedelta(hours=1)
 SILENT_AGAIN_AFTER = 2 * STALE_AFTER
 """A device that was silent within the last hour must be silent for twice as long to be so again."""
 
-AlertKind = Literal["low_efficiency", "implausible", "register_reset", "silent_device"]
+AlertKind = Literal["low_efficiency", "implausible", "register_reset", "silent_device", "two_places"]
 AlertState = Literal["open", "closed", "all"]
 
 
@@ -84,13 +85,15 @@ async def evaluate(
     """
     silent_since, forgotten = now - STALE_AFTER, now - rules.forget_after
     async with connection.transaction():
+        await judge_places(connection)
         closed = await connection.fetch(
             query("alert_close"), now, min(rules.efficiency + rules.hysteresis, 1.0), 1 - rules.hysteresis,
-            rules.readings, rules.min_kwh, silent_since, forgotten,
+            rules.readings, rules.min_kwh, silent_since, forgotten, RETURNS, ALERT_FOR,
         )  # fmt: skip
         opened = await connection.fetch(
             query("alert_open"), now, rules.efficiency, rules.readings, rules.min_kwh,
             silent_since, listening_since, forgotten, now - SILENT_AGAIN_WITHIN, now - SILENT_AGAIN_AFTER,
+            RETURNS, ALERT_FOR,
         )  # fmt: skip
     return Evaluated({row["kind"]: row["count"] for row in opened}, {row["kind"]: row["count"] for row in closed})
 

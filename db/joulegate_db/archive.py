@@ -64,6 +64,11 @@ async def lock(connection: asyncpg.Connection) -> bool:
     return bool(await connection.fetchval(query("archive_lock")))
 
 
+async def is_owner(connection: asyncpg.Connection) -> bool:
+    """Whether this login may take days out of history and put them back: nobody but the tables' owner may."""
+    return bool(await connection.fetchval(query("archive_owner")))
+
+
 async def day_tables(connection: asyncpg.Connection) -> list[DayTable]:
     """All of them, oldest first, after ending what a killed detach had begun."""
     tables = await _day_tables(connection)

@@ -38,6 +38,15 @@ class Server(msgspec.Struct, frozen=True):
     off: Sequence[str]
 
 
+class Login(msgspec.Struct, frozen=True):
+    """A running service, by its `application_name`, and who it is logged in as. `is_owner`: of joulegate's tables."""
+
+    service: str
+    login: str
+    is_superuser: bool
+    is_owner: bool
+
+
 class Bloated(msgspec.Struct, frozen=True):
     """A table with many dead rows, by the statistics."""
 
@@ -104,6 +113,11 @@ async def bloated(connection: asyncpg.Connection) -> list[Bloated]:
     """The worst tables."""
     rows = await connection.fetch(query("doctor_tables"), BLOAT_FROM_BYTES, BLOAT_DEAD_PER_LIVE)
     return [Bloated(**dict(row)) for row in rows]
+
+
+async def logins(connection: asyncpg.Connection) -> list[Login]:
+    """Of the services that are connected, on whatever machine."""
+    return [Login(**dict(row)) for row in await connection.fetch(query("doctor_logins"))]
 
 
 async def days(connection: asyncpg.Connection, today: date) -> Days:

@@ -142,6 +142,10 @@ def unavailable(error: BaseException) -> DatabaseUnavailableError | PoolerError:
     if isinstance(error, asyncpg.ConnectionDoesNotExistError | ConnectionResetError):
         # a server that says no to a certificate closes; what we had sent then makes TCP lose its reason
         reason += "; with TLS that can be a no to the certificate of sslcert: the server's log says why"
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        return DatabaseUnavailableError(
+            f"the database refuses: {reason}. The login lacks a right; docs/roles.md says which role each service and command needs"
+        )
     return DatabaseUnavailableError(
         f"the database cannot be used: {reason}. Check JOULEGATE_DATABASE_URL and that PostgreSQL 15 or newer is running"
     )

@@ -9,6 +9,7 @@ import asyncpg
 import msgspec
 
 from joulegate_core.errors import SchemaMismatchError
+from joulegate_db.roles import grant_roles
 from joulegate_db.sql import query
 
 MINIMUM_SERVER_VERSION = 15
@@ -36,7 +37,9 @@ def shipped_migrations() -> tuple[Migration, ...]:
 
 
 async def migrate(connection: asyncpg.Connection) -> list[Migration]:
-    """Applies what is missing and returns it. Two callers at the same time: one waits, then finds nothing to do.
+    """Applies what is missing and returns it, and sees to the roles' rights.
+
+    Two callers at the same time: one waits, then finds nothing to do.
 
     Raises:
         SchemaMismatchError: the database is newer than this version, an applied migration was changed, or the server
@@ -55,6 +58,7 @@ async def migrate(connection: asyncpg.Connection) -> list[Migration]:
                 await connection.execute(
                     query("migration_insert"), migration.version, migration.name, migration.checksum
                 )
+        await grant_roles(connection)
     finally:
         await connection.execute(query("migration_unlock"))
     return missing

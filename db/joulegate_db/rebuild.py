@@ -1,7 +1,7 @@
 """Rollups computed anew from history, beside a running roller or without one."""
 
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import asyncpg
 import msgspec
@@ -68,6 +68,9 @@ async def _step(connection: asyncpg.Connection, window: Window) -> Rolled | None
         if todo is None:
             return None
         step = Rolled(todo.start, min(todo.start + ROLL_STEP, todo.end))
+        # retention may have dropped the month's, before the day was restored from an archive
+        last_day = (step.until - timedelta(microseconds=1)).date()
+        await connection.execute(query("ensure_partitions"), step.since.date(), last_day)
         for name in ("rollup_clear_meter", "rollup_clear_vehicle", "rollup_clear_baselines"):
             await connection.execute(query(name), step.since, step.until)
         await Rollups(connection, state.defaults).compute(step)

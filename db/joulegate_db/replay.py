@@ -15,7 +15,8 @@ import msgspec
 
 from joulegate_core.clock import Clock
 from joulegate_core.reasons import Reason
-from joulegate_core.telemetry import Message, Rejection
+from joulegate_core.telemetry import Message, Rejection, Stream
+from joulegate_db.bindings import Binding, places_of
 from joulegate_db.connect import MIGRATION_SETTINGS, connect, unavailable
 from joulegate_db.failures import DATABASE_ERRORS, describe, is_permanent
 from joulegate_db.partitions import ensure_partitions
@@ -24,6 +25,9 @@ from joulegate_db.writer import CONFLICT, Replay, Writer
 
 Decode = Callable[[str, bytes, datetime], Message]
 """The gateway's decoder: topic, payload and the time to judge by. It belongs to the gateway; who builds the parts hands it down."""
+
+Bind = Callable[[dict[Stream, dict[str, str]]], None]
+"""The decoder's, too: charge points by stream and device."""
 
 BATCH = 1000
 
@@ -53,12 +57,15 @@ class Replayer:
 
     Args:
         url: PostgreSQL URL; as for gateways, not through a pooler in transaction mode.
+        bind: tells the decoder which devices are bound to a charge point.
         max_age_days: of the decoder's clock window: so many days need partitions.
     """
 
-    def __init__(self, url: str, decode: Decode, *, max_age_days: int, clock: Clock) -> None:
+    def __init__(self, url: str, decode: Decode, bind: Bind, *, max_age_days: int, clock: Clock) -> None:
         self._url = url
         self._decode = decode
+        self._bind = bind
+        self._bindings_version: int | None = None
         self._max_age_days = max_age_days
         self._clock = clock
         self._writer: Writer | None = None
@@ -130,7 +137,16 @@ class Replayer:
             self._writer = writer
         return self._writer
 
+    async def _look_at_bindings(self) -> None:
+        """Today's bindings are among today's rules."""
+        version = (await self._fetch("binding_version"))[0]["version"]
+        if version != self._bindings_version:
+            rows = await self._fetch("binding_list", None)
+            self._bind(places_of(msgspec.convert(dict(row), Binding) for row in rows))
+            self._bindings_version = version
+
     async def _try(self, rows: Sequence[asyncpg.Record]) -> Results:
+        await self._look_at_bindings()
         now = self._clock()
         results = Results()
         accepted: list[Replay] = []

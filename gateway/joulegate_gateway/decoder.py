@@ -1,5 +1,6 @@
 """Decodes a publication into a reading or a rejection. The common case is one pass of msgspec; what fails is diagnosed apart."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -45,7 +46,13 @@ class Decoder:
         self._vehicle = msgspec.json.Decoder(VehicleMessage).decode
         self._charge_points: dict[str, str] = {}
         self._ids: dict[str, str] = {}
+        self._bound_meters: Mapping[str, str] = {}
+        self._bound_vehicles: Mapping[str, str] = {}
         self._look_at_clock(EPOCH)
+
+    def bind(self, places: Mapping[Stream, Mapping[str, str]]) -> None:
+        """From now on these devices are accepted at their charge points only: `places[stream][device]`. All others anywhere."""
+        self._bound_meters, self._bound_vehicles = places[METER], places[VEHICLE]
 
     def decode(self, topic: str, payload: bytes, now: datetime) -> Message:
         """Decodes and validates one publication; never raises for what a device sends.
@@ -80,12 +87,16 @@ class Decoder:
         message = self._meter(payload)
         ts = self._time(message.timestamp)
         device = self._ids.get(message.meter_id) or self._id("meterId", message.meter_id)
+        if self._bound_meters and self._bound_meters.get(device, charge_point) != charge_point:
+            raise _wrong_place("meterId", self._bound_meters[device])
         return MeterReading(device, charge_point, ts, message.kwh_consumed_ac, message.voltage, ts < self._late_before)
 
     def _decode_vehicle(self, charge_point: str, payload: bytes) -> VehicleReading:
         message = self._vehicle(payload)
         ts = self._time(message.timestamp)
         device = self._ids.get(message.vehicle_id) or self._id("vehicleId", message.vehicle_id)
+        if self._bound_vehicles and self._bound_vehicles.get(device, charge_point) != charge_point:
+            raise _wrong_place("vehicleId", self._bound_vehicles[device])
         return VehicleReading(
             device,
             charge_point,
@@ -139,6 +150,10 @@ class _RejectedError(Exception):
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(reason)
         self.rejection = Rejection(reason, detail)
+
+
+def _wrong_place(field: str, bound: str) -> _RejectedError:
+    return _RejectedError(Reason.WRONG_PLACE, f"{field} is bound to charge point {bound}")
 
 
 def _to_utc(value: datetime | int) -> datetime:

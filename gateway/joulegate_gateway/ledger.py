@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from joulegate_core.process_metrics import add_process_metrics
 from joulegate_core.reasons import Reason
 from joulegate_core.telemetry import Stream
+from joulegate_db.retention import KINDS
 from joulegate_db.writer import Tally
 
 OUTCOMES = ("committed", "duplicate", "quarantined")
@@ -107,4 +108,12 @@ class Metrics:
             "Up to when rollups are computed, as Unix time; 0 until it is known",
             registry=self.registry,
         )
+        self.removed = Counter(
+            "joulegate_retention_removed",
+            "Rows removed because they were older than they are kept; of rollups, monthly partitions",
+            labelnames=["kind"],
+            registry=self.registry,
+        )
+        for kind in KINDS:
+            self.removed.labels(kind)
         add_process_metrics(self.registry)

@@ -4,7 +4,7 @@ import asyncio
 from datetime import datetime, timedelta
 
 import structlog
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge
 
 from joulegate_core.clock import Clock
 from joulegate_core.errors import DatabaseUnavailableError
@@ -13,6 +13,7 @@ from joulegate_db.connect import ROLLER_SETTINGS, connect
 from joulegate_db.failures import DATABASE_ERRORS, describe
 from joulegate_db.rollups import MARKS_A_STEP, EnergyDefaults, Rollups
 from joulegate_gateway.backlog import Backlog
+from joulegate_gateway.retention import Retention
 from joulegate_gateway.watch import Watch
 
 log = structlog.get_logger()
@@ -31,23 +32,26 @@ def energy_defaults(settings: Settings) -> EnergyDefaults:
     )
 
 
-async def run_roller(settings: Settings, clock: Clock, rolled_until: Gauge, backlog: Backlog) -> None:
+async def run_roller(settings: Settings, clock: Clock, rolled_until: Gauge, removed: Counter, backlog: Backlog) -> None:
     """Rolls for ever. When the database fails the round is given up, which loses nothing, and begun again.
 
     Args:
         rolled_until: told how far rollups are, also while another gateway rolls; stands still while nobody can roll.
+        removed: told what retention has removed.
         backlog: buckets that it has not come past stay open.
     """
     await backlog.known()
     while True:
         try:
-            await _roll_on_one_connection(settings, clock, rolled_until, backlog)
+            await _roll_on_one_connection(settings, clock, rolled_until, removed, backlog)
         except (*DATABASE_ERRORS, DatabaseUnavailableError) as error:
             log.warning("roll_interrupted", error=describe(error))
         await asyncio.sleep(ROUND_SECONDS)
 
 
-async def _roll_on_one_connection(settings: Settings, clock: Clock, rolled_until: Gauge, backlog: Backlog) -> None:
+async def _roll_on_one_connection(
+    settings: Settings, clock: Clock, rolled_until: Gauge, removed: Counter, backlog: Backlog
+) -> None:
     connection = await connect(settings.database_url, ROLLER_SETTINGS)
     try:
         rollups = Rollups(connection, energy_defaults(settings))
@@ -57,9 +61,11 @@ async def _roll_on_one_connection(settings: Settings, clock: Clock, rolled_until
         if await rollups.declare_defaults():
             log.warning("rollups_begin_anew", reason="the energy settings changed")
         watch = Watch(connection, settings, clock)
+        retention = Retention(connection, settings, clock, removed)
         while True:
             await _round(rollups, watch, backlog.closing_time(clock()))
             rolled_until.set((await rollups.rolled_until()).timestamp())
+            await retention.round()
             await asyncio.sleep(ROUND_SECONDS)
     finally:
         connection.terminate()

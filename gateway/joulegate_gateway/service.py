@@ -15,6 +15,7 @@ from joulegate_core.clock import Clock, utc_now
 from joulegate_core.errors import DatabaseUnavailableError
 from joulegate_core.settings import Settings
 from joulegate_gateway.backlog import Backlog
+from joulegate_gateway.bindings import BindingsWatch
 from joulegate_gateway.database import Database
 from joulegate_gateway.decoder import Decoder
 from joulegate_gateway.errands import NotLeftError
@@ -70,12 +71,14 @@ async def _run(
         batch_max=settings.batch_max, linger_seconds=settings.linger_ms / 1000, capacity=settings.receive_maximum
     )
     pipeline = Pipeline(inbox, database, metrics, clock, backlog=Backlog(), tracer=tracer)
+    decoder = Decoder(max_age_days=settings.max_age_days, max_ahead_seconds=settings.max_ahead_seconds)
+    bindings = BindingsWatch(settings.database_url, decoder)
     subscriber = Subscriber(
         settings,
         broker_address(settings),
         inbox=inbox,
         pipeline=pipeline,
-        decoder=Decoder(max_age_days=settings.max_age_days, max_ahead_seconds=settings.max_ahead_seconds),
+        decoder=decoder,
         metrics=metrics,
         clock=clock,
         leave=leave,
@@ -88,11 +91,12 @@ async def _run(
                 serve(app, settings.metrics_host, settings.metrics_port, "JOULEGATE_METRICS_PORT")
             )
         stack.callback(database.close)
-        if await _wait_for_database(database, stop):
-            upkeep: tuple[Coroutine[Any, Any, None], ...] = ()
+        stack.callback(bindings.close)
+        if await _wait_for_database(database, bindings, stop):
+            upkeep: tuple[Coroutine[Any, Any, None], ...] = (bindings.run(),)
             if not leave:
-                rolling = run_roller(settings, clock, metrics.rolled_until, pipeline.backlog)
-                upkeep = database.keep_partitions(), rolling, pulse.run()
+                rolling = run_roller(settings, clock, metrics.rolled_until, metrics.removed, pipeline.backlog)
+                upkeep += database.keep_partitions(), rolling, pulse.run()
             await _run_parts(subscriber, pipeline, database, stop, upkeep)
     log.info("gateway_stopped", pending=metrics.ledger.pending)
     if subscriber.left:
@@ -107,9 +111,9 @@ def _spare_the_collector() -> None:
     gc.set_threshold(GARBAGE_THRESHOLD)
 
 
-async def _wait_for_database(database: Database, stop: asyncio.Event) -> bool:
-    """Opens the writer and creates partitions before anything is taken from the broker; False when `stop` came first."""
-    opening = asyncio.create_task(_open_database(database), name="database-open")
+async def _wait_for_database(database: Database, bindings: BindingsWatch, stop: asyncio.Event) -> bool:
+    """Opens the writer, creates partitions and reads bindings before anything is taken from the broker; False when `stop` came first."""
+    opening = asyncio.create_task(_open_database(database, bindings), name="database-open")
     stopping = asyncio.create_task(stop.wait(), name="database-open-stop")
     try:
         await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -122,7 +126,7 @@ async def _wait_for_database(database: Database, stop: asyncio.Event) -> bool:
         await asyncio.gather(opening, stopping, return_exceptions=True)
 
 
-async def _open_database(database: Database) -> None:
+async def _open_database(database: Database, bindings: BindingsWatch) -> None:
     async for attempt in stamina.retry_context(
         on=DatabaseUnavailableError, attempts=None, timeout=None, wait_initial=0.2, wait_max=5.0
     ):
@@ -130,6 +134,7 @@ async def _open_database(database: Database) -> None:
             try:
                 await database.writer()
                 await database.ensure_partitions()
+                await bindings.look()
             except DatabaseUnavailableError as error:
                 log.warning("database_unavailable", error=str(error))
                 raise

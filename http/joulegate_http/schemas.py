@@ -311,7 +311,7 @@ class Alert(Wire, frozen=True):
     """One alert. `value`, `threshold` and `detail` are as at opening; closed fields are null while it is open."""
 
     id: int
-    kind: Literal["low_efficiency", "implausible", "register_reset", "silent_device"]
+    kind: Literal["low_efficiency", "implausible", "register_reset", "silent_device", "two_places"]
     device: Id
     device_kind: Literal["meter", "vehicle"]
     opened_at: datetime

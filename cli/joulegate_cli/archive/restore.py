@@ -7,7 +7,7 @@ import asyncpg
 
 from joulegate_cli.archive.files import Rows, csv_of_file, digest_of_file, digest_of_table
 from joulegate_cli.archive.layout import Archive, ArchiveError, Manifest
-from joulegate_cli.archive.run import Tell
+from joulegate_cli.archive.run import Tell, require_owner
 from joulegate_core.telemetry import Stream
 from joulegate_db import archive as db
 from joulegate_db.archive import DayTable, midnight
@@ -19,8 +19,10 @@ async def restore_days(
     """Restores every day of the archive from `since` on, and yields those that were not there.
 
     Raises:
-        ArchiveError: a file is damaged, the archive lacks a day in between, or history has other readings of a day.
+        ArchiveError: the login is not the owner's, a file is damaged, the archive lacks a day in between, or history has other
+            readings of a day.
     """
+    await require_owner(connection)
     if not await db.lock(connection):
         raise ArchiveError("another archive or restore is at work on this database: wait until it has ended")
     manifests = {manifest.day: manifest for manifest in archive.manifests() if manifest.day >= since}

@@ -40,8 +40,10 @@ async def archive_days(
     """Archives every day that ended longer ago than `older_than`, and yields what was archived.
 
     Raises:
-        ArchiveError: `older_than` is too short, another archive runs, or a day cannot be archived; those before it are.
+        ArchiveError: the login is not the owner's, `older_than` is too short, another archive runs, or a day cannot be archived;
+            those before it are.
     """
+    await require_owner(connection)
     if not await db.lock(connection):
         raise ArchiveError("another archive or restore is at work on this database: wait until it has ended")
     now = utc_now()
@@ -57,6 +59,15 @@ async def archive_days(
             by_day.setdefault(table.day, []).append(table)
     for day, tables in sorted(by_day.items()):
         yield await _archive_day(connection, archive, day, tables, tell)
+
+
+async def require_owner(connection: asyncpg.Connection) -> None:
+    """Raises ArchiveError before anything is written or sealed that could then not be taken out."""
+    if not await db.is_owner(connection):
+        raise ArchiveError(
+            "archiving and restoring take tables out of history and put them in, which needs the owner's login: "
+            "give JOULEGATE_DATABASE_URL as `joulegate migrate` has it (docs/roles.md)"
+        )
 
 
 async def _archive_day(

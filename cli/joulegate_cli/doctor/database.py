@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from joulegate_cli.doctor.finding import Finding, critical, note, ok, warning
-from joulegate_db.checkup import Bloated, Days, Server
+from joulegate_db.checkup import Bloated, Days, Login, Server
 from joulegate_db.migrate import MINIMUM_SERVER_VERSION
 
 CLOCK_SECONDS = 2.0
@@ -70,6 +70,21 @@ def judge_bloat(tables: list[Bloated]) -> Finding:
     return warning(
         "bloat", text, f"`vacuum {worst.name}`; then see why autovacuum does not come by (a long transaction?)"
     )
+
+
+def judge_logins(logins: list[Login]) -> Finding:
+    """Whether the running services have more rights than they need."""
+    strong = [one for one in logins if one.is_superuser or one.is_owner]
+    if strong:
+        named = ", ".join(
+            f"{one.service} as {one.login} ({'a superuser' if one.is_superuser else 'the owner of the tables'})"
+            for one in strong
+        )
+        text = f"{named}: whoever takes over the service can drop what is stored"
+        return note("logins", text, "docs/roles.md: give each service a login that may do its part only")
+    if not logins:
+        return ok("logins", "no service is connected")
+    return ok("logins", ", ".join(f"{one.service} as {one.login}" for one in logins))
 
 
 def judge_days(days: Days, now: datetime, max_age_days: int) -> Finding:

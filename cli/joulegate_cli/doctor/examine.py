@@ -93,6 +93,7 @@ async def _schema(
     connection: asyncpg.Connection, settings: Settings, server: checkup.Server, findings: list[Finding]
 ) -> checkup.Fleet:
     now = utc_now()
+    findings.append(database.judge_logins(await checkup.logins(connection)))
     days = await checkup.days(connection, now.astimezone(UTC).date())
     findings.append(database.judge_days(days, now, settings.max_age_days))
     findings.append(database.judge_disk(server, days, local=is_local(settings.database_url)))

@@ -1,6 +1,7 @@
 -- Closes the open alerts whose cause is over. Returns kinds and how many.
 -- $1 now; $2 low efficiency ends from this ratio on, $3 implausible up to this one; both want $4 vehicle readings in the 24 h and $5 kWh.
 -- $6 a silent device has spoken when its newest reading was received then or later; $7 one whose newest was received before is out of service.
+-- A device is at one place again when no bucket rolled within $9 has $8 returns.
 -- What has too little energy or too few readings to be judged stays as it is: nothing says that it is repaired.
 with live as (
     select 'vehicle' as device_kind, device, received_at from vehicle_live
@@ -20,6 +21,12 @@ known as (
         coalesce(live.received_at, '-infinity') < $7 as is_gone,
         live.received_at >= $6 as spoke,
         events.device is null as left_window,
+        not exists (
+            select from place_turns
+            where
+                (place_turns.device, place_turns.kind) = (alert.device, alert.device_kind)
+                and returns >= $8 and bucket >= (select rolled_until from roll_state) - $9::interval
+        ) as is_one,
         coalesce(day.vehicle_readings >= $4 and greatest(day.judged_ac, day.judged_dc) >= $5, false) as is_judged,
         day.judged_ac, day.judged_dc
     from alerts as alert
@@ -36,6 +43,8 @@ over as (
                 case when is_gone then 'out of service: no reading within the clock window' when spoke then 'a reading came' end
             when 'register_reset' then
                 case when left_window then 'the event left the last 24 h' end
+            when 'two_places' then
+                case when is_one then 'for an hour it was not at two charge points at once' end
             when 'low_efficiency' then
                 case
                     when is_judged and judged_dc >= judged_ac * $2 then 'the ratio recovered'

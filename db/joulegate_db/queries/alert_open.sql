@@ -1,6 +1,7 @@
 -- Opens alerts; at most one open alert of a kind a device, the unique index sees to it. Returns kinds and how many.
 -- $1 now; $2 low efficiency under this ratio; both judgements want $3 vehicle readings in the 24 h and $4 kWh.
 -- $5 silent: the newest reading was received before. $6 nobody listened before: it counts as heard then. $7 before: out of service.
+-- Two places: the device came back so often ($10) to a charge point in a bucket rolled within $11, while it reported from another one, too.
 -- A device that is silent again soon, its last alert having closed after $8, must have been silent since before $9: no flapping.
 with judged as (
     select
@@ -43,6 +44,12 @@ silent as (
             )
         )
 ),
+doubled as (
+    select distinct on (kind, device) kind as device_kind, device, returns, places, bucket
+    from place_turns
+    where returns >= $10 and bucket >= (select rolled_until from roll_state) - $11::interval
+    order by kind, device, bucket desc
+),
 found (kind, device_kind, device, value, threshold, detail) as (
     select 'low_efficiency', 'vehicle', vehicle, ratio, $2::double precision, detail from judged where ratio < $2::double precision
     union all
@@ -60,6 +67,14 @@ found (kind, device_kind, device, value, threshold, detail) as (
         'silent_device', device_kind, device, round(extract(epoch from $1::timestamptz - received_at)), extract(epoch from $1::timestamptz - $5::timestamptz),
         format('the newest reading was received at %s', to_char(received_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
     from silent
+    union all
+    select
+        'two_places', device_kind, device, returns, $10,
+        format(
+            'from %s in turns: %s times back within five minutes, in the bucket of %s', places, returns,
+            to_char(bucket at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+        )
+    from doubled
 ),
 opened as (
     insert into alerts (opened_at, kind, device_kind, device, value, threshold, detail)

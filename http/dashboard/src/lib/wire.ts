@@ -121,7 +121,7 @@ export interface Power {
   points: { from: string; acKw: number | null; dcKw: number | null }[];
 }
 
-export type AlertKind = 'low_efficiency' | 'implausible' | 'register_reset' | 'silent_device';
+export type AlertKind = 'low_efficiency' | 'implausible' | 'register_reset' | 'silent_device' | 'two_places';
 
 export interface Alert {
   id: number;

@@ -22,11 +22,13 @@ export const ALERT: Record<AlertKind, { word: string; todo: string }> = {
   implausible: { word: 'Implausible', todo: 'Check the meter, and whether it is linked to the right vehicle.' },
   register_reset: { word: 'Register reset', todo: 'Check whether the device was replaced or restarted.' },
   silent_device: { word: 'Silent', todo: 'Check its power and its network.' },
+  two_places: { word: 'Two places', todo: 'Two devices use one id, or somebody uses its login: look at both charge points, then issue a new login.' },
 };
 
 export const REASONS: Record<string, string> = {
   bad_topic: 'The topic’s charge point or kind is not valid.',
   stream_mismatch: 'A vehicle’s payload on a meter’s topic, or the other way round.',
+  wrong_place: 'The device is bound to another charge point.',
   conflict: 'The same device and time with other content; the first one stands.',
 };
 
