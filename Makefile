@@ -14,7 +14,7 @@ CHAOS_ARGS ?=
 FUZZ_ARGS ?=
 RIVALS_ARGS ?=
 
-.PHONY: help install demo test check dashboard chaos fuzz bench-check rivals figures fmt lock clean
+.PHONY: help install demo test check audit dashboard chaos fuzz bench-check rivals figures fmt lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -39,13 +39,17 @@ $(VENV)/.pooler: scripts/bootstrap-pooler $(STAMP)
 test: install $(VENV)/.browser $(VENV)/.pooler ## the whole suite, on a real broker and a real PostgreSQL
 	$(BIN)/pytest $(PYTEST_ARGS)
 
-check: install ## lint, formatting, types, imports, lock files, the built dashboard
+check: install ## lint, formatting, types, imports, lock files, the built dashboard, known vulnerabilities (told, not failed on)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	scripts/check-lock $(BIN)
 	scripts/check-dashboard
+	$(BIN)/python scripts/audit $(BIN)
+
+audit: install ## known vulnerabilities of what the lock files pin: exit code 1 when there are some, or when nobody can be asked
+	$(BIN)/python scripts/audit $(BIN) --strict
 
 dashboard: ## build the dashboard again from http/dashboard/ (needs Node 18 or newer; users do not)
 	@command -v npm >/dev/null || { echo "there is no npm on this machine: install Node 18 or newer (as root on Debian: apt-get install npm)" >&2; exit 1; }

@@ -4,6 +4,8 @@
 #
 # MQTT_GATEWAY_PASSWORD    needed
 # MQTT_SIMULATOR_PASSWORD  empty: there is no simulator user
+# MQTT_TLS_DIR             empty: no TLS; else where server.crt, server.key and ca.crt are
+# MQTT_TLS_CLIENTS         `required`: clients need a certificate of ca.crt's authority, too
 set -eu
 umask 077
 export LC_ALL=C
@@ -42,5 +44,20 @@ port=$(awk '$1 == "listener" { print $2; exit }' "$config/mosquitto.conf")
 mkdir -p "$health"
 printf '%s\n' "-h 127.0.0.1" "-p $port" "-u healthcheck" "-P $health_password" >"$health/mosquitto_sub"
 
+conf=$config/mosquitto.conf
+if [ -n "${MQTT_TLS_DIR:-}" ]; then
+    parts=tls.conf
+    case ${MQTT_TLS_CLIENTS:-} in
+        required) parts="$parts tls-mutual.conf" ;;
+        '' | optional) ;;
+        *) fail "MQTT_TLS_CLIENTS is required or optional, not $MQTT_TLS_CLIENTS" ;;
+    esac
+    for file in server.crt server.key ca.crt; do
+        [ -r "$MQTT_TLS_DIR/$file" ] || fail "$MQTT_TLS_DIR/$file cannot be read by user $(id -u): make it with mosquitto/certificates, and chown it (docs/tls.md)"
+    done
+    (cd "$config" && cat mosquitto.conf $parts) >"$data/mosquitto.conf"
+    conf=$data/mosquitto.conf
+fi
+
 unset MQTT_GATEWAY_PASSWORD MQTT_SIMULATOR_PASSWORD health_password
-exec mosquitto -c "$config/mosquitto.conf"
+exec mosquitto -c "$conf"

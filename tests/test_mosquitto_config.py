@@ -258,6 +258,37 @@ def test_a_device_is_added_to_and_removed_from_a_running_broker(own_shipped: Shi
     assert "cp-7 has no credentials" in broker.add_device("--remove", "cp-7").stderr
 
 
+async def test_a_connected_device_is_out_when_it_is_revoked_and_all_others_stay(own_shipped: ShippedBroker) -> None:
+    broker = own_shipped
+    issued = broker.add_device("cp-7", "cp-8")
+    logins = dict(line.split(" ") for line in issued.stdout.splitlines())
+    revoked, stays = (
+        aiomqtt.Client(
+            hostname="127.0.0.1", port=broker.port, identifier=f"client-of-{name}", username=name,
+            password=logins[name].encode(), clean_start=True,
+        )
+        for name in ("cp-7", "cp-8")
+    )  # fmt: skip
+    await revoked.__aenter__()
+    async with stays:
+        assert broker.add_device("--remove", "cp-7").returncode == 0
+        async with asyncio.timeout(10):
+            await revoked.disconnected()
+        await stays.publish("fleet/cp-8/meter", b"x", qos=aiomqtt.QoS.AT_LEAST_ONCE, packet_id=1)
+
+
+def test_ten_thousand_devices_are_issued_in_seconds(tmp_path: Path) -> None:
+    names = [f"cp-{number}" for number in range(10_000)]
+    command = ["xargs", "sh", str(SHIPPED / "add-device"), "--file", str(tmp_path / "passwd")]
+    issued = subprocess.run(
+        command, input="\n".join(names), capture_output=True, text=True, check=True, timeout=60, env={"PATH": PATH}
+    )
+    logins = dict(line.split(" ") for line in issued.stdout.splitlines())
+    assert list(logins) == names
+    assert len(set(logins.values())) == len(names)
+    assert len((tmp_path / "passwd").read_text().splitlines()) == len(names)
+
+
 @pytest.mark.parametrize("name", ["gateway", "simulator", "healthcheck", "a:b", "a/b", "+", "#", "a b", "x" * 65, ""])
 def test_a_name_that_is_no_charge_point_of_a_device_is_refused(tmp_path: Path, name: str) -> None:
     broker = ShippedBroker(tmp_path)

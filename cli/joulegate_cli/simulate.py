@@ -167,11 +167,11 @@ def _run(options: "SimulationOptions", settings: "Settings", *, shown: bool) -> 
     """Runs it to its end and prints the summary."""
     from joulegate_cli.running import run_service
     from joulegate_cli.simulate_view import live_view, summary
-    from joulegate_core.broker import parse_broker_url
+    from joulegate_core.broker import broker_address
     from joulegate_core.logs import configure_logging
     from joulegate_simulator.runner import run_simulation
 
-    address = parse_broker_url(settings.mqtt_url)
+    address = broker_address(settings)
     results: list[SimulationProgress] = []
 
     with live_view(options, shown=shown) as on_progress:

@@ -31,6 +31,9 @@ class Settings(
     """Every setting, with its default. docs/configuration.md explains each."""
 
     mqtt_url: Annotated[str, Meta(pattern="^mqtts?://")] = "mqtt://127.0.0.1:1883"
+    mqtt_ca_file: str = ""
+    mqtt_cert_file: str = ""
+    mqtt_key_file: str = ""
     database_url: Annotated[str, Meta(pattern="^postgres(ql)?://")] = "postgresql://joulegate@127.0.0.1:5432/joulegate"
     read_database_url: Annotated[str, Meta(pattern="^(postgres(ql)?://.*)?$")] = ""
     read_pooling: Literal["session", "transaction"] = "session"

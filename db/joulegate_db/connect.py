@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from joulegate_core.errors import DatabaseUnavailableError, PoolerError
+from joulegate_core.tls import DATABASE, tls_failure, why_tls_failed
 from joulegate_db.failures import describe
 from joulegate_db.sql import query
 
@@ -126,11 +127,21 @@ async def require_settings(connection: asyncpg.Connection, settings: dict[str, s
 
 def unavailable(error: BaseException) -> DatabaseUnavailableError | PoolerError:
     """The error for a person: what happened and what to look at."""
+    refused = tls_failure(error)
+    if refused is not None:
+        return DatabaseUnavailableError(f"the database cannot be used: {why_tls_failed(refused, DATABASE)}")
     if isinstance(error, asyncpg.ProtocolViolationError) and "startup parameter" in str(error):
         return PoolerError(THROUGH_POOLER)
     reason = error.strerror if isinstance(error, OSError) and error.strerror else describe(error)
+    if isinstance(error, FileNotFoundError | PermissionError):
+        reason += " (the server's socket, or a file named by sslrootcert, sslcert or sslkey)"
+    if isinstance(error, asyncpg.ClientConfigurationError) and any(word in str(error) for word in ("ssl", "root cert")):
+        reason = str(error).split("\n", maxsplit=1)[0]  # names a parameter and a file; others may repeat the URL
     if isinstance(error, asyncpg.PostgresError):
         reason = f"{error.args[0]} (SQLSTATE {error.sqlstate})"
+    if isinstance(error, asyncpg.ConnectionDoesNotExistError | ConnectionResetError):
+        # a server that says no to a certificate closes; what we had sent then makes TCP lose its reason
+        reason += "; with TLS that can be a no to the certificate of sslcert: the server's log says why"
     if isinstance(error, asyncpg.InsufficientPrivilegeError):
         return DatabaseUnavailableError(
             f"the database refuses: {reason}. The login lacks a right; docs/roles.md says which role each service and command needs"

@@ -32,7 +32,8 @@ def is_permanent(error: BaseException) -> bool:
     """True when trying again cannot help, because the database refuses a row for its content."""
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "")[:2] in PERMANENT_CLASSES and not is_missing_partition(error)
-    return isinstance(error, ValueError) and not isinstance(error, asyncpg.InterfaceError)
+    # an SSLCertVerificationError is an OSError and a ValueError: it speaks of the connection
+    return isinstance(error, ValueError) and not isinstance(error, asyncpg.InterfaceError | OSError)
 
 
 def needs_new_connection(error: BaseException) -> bool:

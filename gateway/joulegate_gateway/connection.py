@@ -1,8 +1,8 @@
 """One connection to the broker: aiomqtt's client, with a gate before it and acknowledgements in bulk behind it.
 
-The only place that touches aiomqtt's private parts (`_receive`, `_send`, `_pingreq`, `_tasks`, `_reader`, `_writer`), because its public
-iterator cannot be paused, drops QoS 0 without a waiting consumer and loses a message when cancelled, its `puback` is a system call a
-message, and it has no public ping and no public way to end a session (docs/adr/0003-connection.md).
+The only place that touches aiomqtt's private parts (`_receive`, `_send`, `_pingreq`, `_tasks`, `_reader`, `_writer`, `_ssl_context`),
+because its public iterator cannot be paused, drops QoS 0 without a waiting consumer and loses a message when cancelled, its `puback` is a
+system call a message, and it has no public ping and no public way to end a session (docs/adr/0003-connection.md).
 A Connection is used once: reconnecting makes a new one, so nothing of an old session can leak into a new one.
 """
 
@@ -18,6 +18,7 @@ import mqtt5
 from joulegate_core.broker import BrokerAddress
 from joulegate_core.errors import BrokerUnavailableError
 from joulegate_core.telemetry import MAX_PACKET_BYTES
+from joulegate_core.tls import BROKER, ask_why_closed, tls_failure, why_tls_failed
 
 if TYPE_CHECKING:
     from typing import Self
@@ -56,7 +57,6 @@ class Connection(aiomqtt.Client):
         super().__init__(
             hostname=address.host,
             port=address.port,
-            ssl_context=address.ssl_context(),
             username=address.username,
             password=address.password.encode() if address.password is not None else None,
             identifier=client_id,
@@ -67,6 +67,7 @@ class Connection(aiomqtt.Client):
             max_packet_size=MAX_PACKET_BYTES,
         )
         self._buffer_in = type(self._buffer_in)(size=RECEIVE_BUFFER_BYTES)
+        self._address = address
         self._deliver = deliver
         self._gate = gate
         self._last_packet = time.monotonic()
@@ -85,6 +86,7 @@ class Connection(aiomqtt.Client):
         Raises:
             BrokerUnavailableError: no broker answers, or it refuses; the message says what to look at.
         """
+        self._ssl_context = self._address.ssl_context()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
                 await self._probe()
@@ -92,16 +94,27 @@ class Connection(aiomqtt.Client):
             self.session_present = (await self.connected()).session_present
         except (OSError, aiomqtt.ConnectError, aiomqtt.ProtocolError, aiomqtt.NegativeAckError, TimeoutError) as error:
             self._abort()
-            raise BrokerUnavailableError(
-                f"the broker at {self._endpoint} cannot be used: {str(error) or 'it does not answer'}. "
-                "Check JOULEGATE_MQTT_URL and that an MQTT 5 broker is running"
-            ) from error
+            raise BrokerUnavailableError(await self._why_unusable(error)) from error
         except BaseException:  # cancelled by a stop
             self._abort()
             raise
         self._tasks.add_done_callback(self._tasks_ended)
         self._watchdog = asyncio.create_task(self._watch(), name="mqtt-watchdog")
         return self
+
+    async def _why_unusable(self, error: Exception) -> str:
+        """In words for people: what happened, and what to do."""
+        beginning = f"the broker at {self._endpoint} cannot be used: "
+        refused = tls_failure(error)
+        is_closed = isinstance(error, ConnectionError | aiomqtt.ConnectError)
+        if refused is None and is_closed and self._ssl_context is not None:
+            refused = await ask_why_closed(self._address.host, self._address.port, self._ssl_context)
+        if refused is not None:
+            return beginning + why_tls_failed(refused, BROKER)
+        return (
+            f"{beginning}{str(error) or 'it does not answer'}. "
+            "Check JOULEGATE_MQTT_URL and that an MQTT 5 broker is running"
+        )
 
     async def close(self) -> None:
         """Sends DISCONNECT and closes; the session stays at the broker. Never raises for a connection that is lost."""

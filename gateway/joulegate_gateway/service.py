@@ -10,7 +10,7 @@ import stamina
 import structlog
 
 from joulegate_core.asgi import serve
-from joulegate_core.broker import parse_broker_url
+from joulegate_core.broker import broker_address
 from joulegate_core.clock import Clock, utc_now
 from joulegate_core.errors import DatabaseUnavailableError
 from joulegate_core.settings import Settings
@@ -44,6 +44,7 @@ async def run_gateway(settings: Settings, stop: asyncio.Event, *, clock: Clock =
         leave: takes the gateway away for good: unsubscribes, drains the session, ends it, and returns.
 
     Raises:
+        SettingsError: the broker's URL or a TLS file cannot be used.
         SchemaMismatchError: the database's schema is not this version's.
         SessionTakenOverError: another client uses our client id.
         PortTakenError: the metrics port is in use.
@@ -74,7 +75,7 @@ async def _run(
     bindings = BindingsWatch(settings.database_url, decoder)
     subscriber = Subscriber(
         settings,
-        parse_broker_url(settings.mqtt_url),
+        broker_address(settings),
         inbox=inbox,
         pipeline=pipeline,
         decoder=decoder,

@@ -8,6 +8,7 @@ from typing import cast
 import mqtt5
 
 from joulegate_core.broker import BrokerAddress
+from joulegate_core.tls import ask_why_closed, tls_failure
 from joulegate_simulator.refusals import check_connack, unreachable
 
 CONNECT_TIMEOUT_SECONDS = 10.0
@@ -195,17 +196,19 @@ async def open_connection(
         session_expiry_interval=SESSION_EXPIRY_SECONDS,
     )
     connection = BrokerConnection(on_puback=on_puback, on_progress=on_progress)
+    context = tls or address.ssl_context()
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-            await loop.create_connection(
-                lambda: connection, address.host, address.port, ssl=tls or address.ssl_context()
-            )
+            await loop.create_connection(lambda: connection, address.host, address.port, ssl=context)
             connection.send(connect.write())
             connack = await connection.connack
         check_connack(address, connack)
     except OSError as error:
         connection.abort()
-        raise unreachable(address, error) from error
+        refused = tls_failure(error)
+        if refused is None and isinstance(error, ConnectionError) and context is not None:
+            refused = await ask_why_closed(address.host, address.port, context)
+        raise unreachable(address, refused or error) from error
     except BaseException:
         connection.abort()
         raise

@@ -9,6 +9,7 @@ import mqtt5
 
 from joulegate_core.broker import BrokerAddress
 from joulegate_core.errors import BrokerUnavailableError
+from joulegate_core.tls import BROKER, why_tls_failed
 
 FIRST_REFUSAL = 128
 """MQTT 5, 2.4: reason codes from 0x80 on are errors. 0x10, no matching subscribers, is not."""
@@ -18,6 +19,10 @@ _LOGIN_REFUSALS = (134, 135, 140)  # bad user name or password, not authorized, 
 
 def unreachable(address: BrokerAddress, error: OSError) -> BrokerUnavailableError:
     """The error for a connection that did not come about, with what to do next."""
+    if isinstance(error, ssl.SSLError):
+        return BrokerUnavailableError(
+            f"the broker at {address.endpoint} cannot be used: {why_tls_failed(error, BROKER)}"
+        )
     return BrokerUnavailableError(
         f"the broker at {address.endpoint} cannot be reached ({_why(error)}): "
         "start it, or set JOULEGATE_MQTT_URL to where it is"
@@ -54,14 +59,10 @@ def puback_reason(code: int) -> str:
 
 
 def _why(error: OSError) -> str:
-    """A few words: asyncio and ssl put addresses, source lines or nothing at all into `str(error)`."""
+    """A few words: asyncio puts addresses or nothing at all into `str(error)`."""
     match error:
         case socket.gaierror():
             return "the host name is unknown"
-        case ssl.SSLCertVerificationError():
-            return f"its certificate is not trusted: {error.verify_message}"
-        case ssl.SSLError():
-            return f"TLS failed: {error.reason}"
         case TimeoutError(errno=None):
             return "no answer in time"
         case ConnectionError(errno=int(code)):

@@ -9,7 +9,7 @@ import msgspec
 from aiomqtt import QoS
 
 from joulegate_cli.doctor.finding import Finding, critical, note, ok, warning
-from joulegate_core.broker import parse_broker_url
+from joulegate_core.broker import broker_address
 from joulegate_core.settings import Settings
 from joulegate_core.telemetry import MAX_PACKET_BYTES
 from joulegate_gateway.broker_watch import DROPPED_TOPIC
@@ -46,7 +46,7 @@ async def ask_broker(settings: Settings) -> BrokerFacts:
     gate = asyncio.Event()
     gate.set()
     connection = Connection(
-        parse_broker_url(settings.mqtt_url),
+        broker_address(settings),
         deliver=keep,
         gate=gate,
         client_id=f"joulegate-doctor-{secrets.token_hex(4)}",
