@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from gateway_harness import Gateway
+from joulegate_cli.local import ports
 from joulegate_cli.local.broker import LocalBroker, find_mosquitto
 from joulegate_cli.local.postgres import LocalPostgres
 from joulegate_core.clock import utc_now
@@ -18,6 +19,10 @@ from joulegate_db.migrate import migrate
 from joulegate_db.partitions import ensure_partitions
 
 TEMPLATE = "joulegate_template"
+
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+ports.RANGE = range(20_000 + WORKER % 4 * 3000, 23_000 + WORKER % 4 * 3000)
+"""Below the ports that Linux gives to clients; each process of a run has its own."""
 
 SERVER_OPTIONS = {"fsync": "off", "shared_buffers": "256MB", "max_connections": "100", "max_wal_size": "2GB"}
 """No test pulls the machine's plug; the crash tests keep fsync on in a server of their own."""
