@@ -1,7 +1,6 @@
 """No password and no token in what any command prints, logs or shows in the list of processes, least of all when it fails."""
 
 import asyncio
-import secrets
 import signal
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from joulegate_cli.local.ports import free_port
 from process_harness import Process, launching
 from up_harness import Up
 
-SECRET = "s3cr3t" + secrets.token_hex(8)
+SECRET = "s3cr3t8216f7cc8b9439db"
 PARTS = (SECRET, SECRET[:10])
 
 DATABASES = {
