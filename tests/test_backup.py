@@ -92,7 +92,7 @@ async def test_a_dump(
         await asyncio.to_thread(fresh.start)
         program(fresh, "createdb", "-h", str(fresh._sockets), "-U", "joulegate", "joulegate")
         restored = fresh.url("joulegate")
-        program(fresh, "pg_restore", "-d", restored, "--exit-on-error", str(tmp_path / "dump"))
+        program(fresh, "pg_restore", "-d", restored, "--no-privileges", "--exit-on-error", str(tmp_path / "dump"))
         dumped = await numbers(restored)
         await gateway.start(database_url=restored)
     everything = set(range(streams.count))

@@ -61,7 +61,7 @@ async def test_a_migration_without_the_right_to_ends_with_1(
         url = postgres_server.url(name).replace("joulegate@", "nobody_in_particular@")
         process = await launch("migrate", database_url=url)
         assert await process.end() == (1, "")
-        process.assert_one_line("permission denied", "JOULEGATE_DATABASE_URL")
+        process.assert_one_line("permission denied", "docs/roles.md")
     finally:
         await db.execute("drop role nobody_in_particular")
 

@@ -25,5 +25,5 @@ insert into charging_marks (bucket, charge_point, vehicle) values ('epoch', '', 
 delete from charging_marks where bucket = 'epoch';
 insert into devices (device, kind, energy) values ('', 'meter', 'register');
 delete from devices where device = '';
-insert into links (vehicle, meter, valid) values ('', '', tstzrange('epoch', null));
+insert into links (id, vehicle, meter, valid) overriding system value values (0, '', '', tstzrange('epoch', null));
 delete from links where meter = '';
