@@ -1,12 +1,15 @@
 """Readings written as the gateway writes them, and the sidecar's application inside the test's event loop."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
+import asyncpg
 import httpx
 
+from gateway_harness import eventually
 from joulegate_cli.replaying import replayer_of
 from joulegate_core.clock import utc_now
 from joulegate_core.settings import load_settings
@@ -102,3 +105,19 @@ def _message(reading: Reading) -> Message:
     stream = Stream.METER if isinstance(reading, MeterReading) else Stream.VEHICLE
     topic = f"fleet/{reading.charge_point}/{stream}"
     return Message(stream=stream, topic=topic, payload=b"", content=reading)
+
+
+async def assert_streamed(client: httpx.AsyncClient, database: asyncpg.Connection, url: str) -> None:
+    """A reading that is written at `url` comes over the stream. `database`: a connection to the server that is listened to."""
+    listening = "select query like 'LISTEN%' from pg_stat_activity where application_name = 'joulegate-listen'"
+    async with asyncio.timeout(20), client.stream("GET", "/v1/stream?kinds=vehicles") as stream:
+        lines = stream.aiter_lines()
+        async for line in lines:
+            if line.startswith("event: hello"):
+                break
+        await eventually(lambda: database.fetchval(listening))
+        await write(url, [vehicle(1, 1.8, device="v-new")])
+        async for line in lines:
+            if "v-new" in line:
+                return
+    raise AssertionError("the stream has ended")

@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from gateway_harness import Gateway, eventually
-from http_support import Reading, ask, at, meter, vehicle, write
+from gateway_harness import Gateway
+from http_support import Reading, ask, assert_streamed, at, meter, vehicle, write
 from joulegate_cli.local.ports import free_port
 from joulegate_core.errors import DatabaseUnavailableError, PoolerError
 from joulegate_core.settings import load_settings
@@ -101,21 +101,8 @@ async def test_the_stream_hears_the_bell_on_its_direct_connection(
     await write(database_url, readings())
     more: Any = {"JOULEGATE_READ_POOLING": "transaction"}
     with pooled(database_url, tmp_path) as through:
-        async with (
-            sidecar(database_url, JOULEGATE_READ_DATABASE_URL=through, **more) as client,
-            asyncio.timeout(20),
-            client.stream("GET", "/v1/stream?kinds=vehicles") as stream,
-        ):
-            lines = stream.aiter_lines()
-            async for line in lines:
-                if line.startswith("event: hello"):
-                    break
-            listening = "select query like 'LISTEN%' from pg_stat_activity where application_name = 'joulegate-listen'"
-            await eventually(lambda: db.fetchval(listening))
-            await write(database_url, [vehicle(40, 1.0, device="v-new")])
-            async for line in lines:
-                if "v-new" in line:
-                    break
+        async with sidecar(database_url, JOULEGATE_READ_DATABASE_URL=through, **more) as client:
+            await assert_streamed(client, db, database_url)
 
 
 @pytest.mark.parametrize("ignored", ["", IGNORED], ids=["refused", "swallowed"])

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway_harness import eventually
-from http_support import at, meter, vehicle, write
+from http_support import assert_streamed, at, meter, vehicle, write
 from joulegate_cli.local.postgres import LocalPostgres
 from joulegate_db.checked_pool import ReplicaConflictError
 from joulegate_db.reader import open_reader
@@ -104,21 +104,8 @@ async def is_level(client: httpx.AsyncClient) -> bool:
 
 async def test_the_stream_listens_on_the_primary_and_looks_at_the_replica(pair: Pair) -> None:
     admin = await asyncpg.connect(pair.primary.url())
-    async with (
-        sidecar(pair.primary.url(), JOULEGATE_READ_DATABASE_URL=pair.replica.url()) as client,
-        asyncio.timeout(20),
-        client.stream("GET", "/v1/stream?kinds=vehicles") as stream,
-    ):
-        lines = stream.aiter_lines()
-        async for line in lines:
-            if line.startswith("event: hello"):
-                break
-        listening = "select query like 'LISTEN%' from pg_stat_activity where application_name = 'joulegate-listen'"
-        await eventually(lambda: admin.fetchval(listening))
-        await write(pair.primary.url(), [vehicle(1, 1.8, device="v-new")])
-        async for line in lines:
-            if "v-new" in line:
-                break
+    async with sidecar(pair.primary.url(), JOULEGATE_READ_DATABASE_URL=pair.replica.url()) as client:
+        await assert_streamed(client, admin, pair.primary.url())
     await admin.close()
 
 
