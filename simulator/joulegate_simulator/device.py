@@ -1,6 +1,7 @@
 """A meter or a vehicle as the network sees it: what it reports of what is true, and what the faults make of it on the way."""
 
 import math
+from abc import ABC, abstractmethod
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -27,7 +28,7 @@ Message = tuple[str, bytes]
 """Topic and payload."""
 
 
-class Device:
+class Device(ABC):
     """One device's way from truth to messages.
 
     Attributes:
@@ -55,9 +56,9 @@ class Device:
         self.faults_on = self._faults.on(hours, self._readings)
         return self.faults_on
 
+    @abstractmethod
     def _message(self, time: datetime) -> Message:
         """Topic and payload of what the last step showed, with this time."""
-        raise NotImplementedError
 
     def _send(self, at_ms: int, *, cut_off: bool = False) -> list[Message]:
         """What leaves the device now: the reading, and what was held. `cut_off`: it has no network, whatever its own faults."""
