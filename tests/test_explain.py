@@ -18,7 +18,7 @@ from joulegate_db.charging import Charging
 from joulegate_db.connect import PLAIN_READER_SETTINGS, READER_SETTINGS, ROLLER_SETTINGS, connect
 from joulegate_db.evidence import Evidence, gather
 from joulegate_db.live import meter_state, vehicle_state
-from joulegate_db.plain import plain_performance
+from joulegate_db.plain import Question, plain_performances
 from joulegate_db.rollups import EnergyDefaults, Rollups
 from joulegate_db.windows import Window
 
@@ -180,7 +180,9 @@ async def test_history_is_read_for_the_edges_of_the_window_only(rolled: str) -> 
 async def test_a_plain_answer_is_one_statement_of_few_pages_by_a_generic_plan(rolled: str) -> None:
     connection = await connect(rolled, PLAIN_READER_SETTINGS)
     explained: Any = Explained(connection)
-    assert await plain_performance(explained, "v-7", UNEVEN)
+    question = Question("v-7", UNEVEN)
+    assert question.buckets
+    assert all(await plain_performances(explained, question.buckets, [question]))
     [plan] = explained.plans
     await connection.close()
     for node in scans([plan]):

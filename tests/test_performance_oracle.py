@@ -17,7 +17,7 @@ from joulegate_cli.local.postgres import LocalPostgres
 from joulegate_db.charging import Charging
 from joulegate_db.connect import READER_SETTINGS, connect
 from joulegate_db.performance import Performance
-from joulegate_db.plain import plain_performance
+from joulegate_db.plain import Question, plain_performances
 from joulegate_db.reader import open_reader
 from joulegate_db.rollups import Rollups
 from joulegate_db.windows import Window
@@ -74,10 +74,10 @@ class Stand:
             await connection.execute("set default_transaction_read_only = off")
             await begin(connection, fleet)
             await self._write(connection, fleet, happenings, last)
-            return [
-                (device, Window(*span), await plain_performance(connection, device, Window(*span)))
-                for device in VEHICLES
-            ]
+            questions = [Question(device, Window(*span)) for device in VEHICLES]
+            buckets = questions[0].buckets
+            answers = await plain_performances(connection, buckets, questions) if buckets else [None] * len(questions)
+            return [(one.vehicle, one.window, answer) for one, answer in zip(questions, answers, strict=True)]
         finally:
             await connection.close()
 

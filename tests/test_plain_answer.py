@@ -12,7 +12,8 @@ from fleet_support import Plant, plant
 from http_support import at, meter, vehicle, window
 from joulegate_db.evidence import gather
 from joulegate_db.performance import Performance, performance
-from joulegate_db.plain import plain_performance
+from joulegate_db.plain import Question, plain_performances
+from joulegate_db.windows import Window
 from oracle_stand import close
 from test_performance_answer import pair
 
@@ -29,12 +30,20 @@ async def settled(database_url: str) -> AsyncIterator[Plant]:
         yield one
 
 
+async def plain_answer(db: asyncpg.Connection, device: str, asked: Window) -> Performance | None:
+    """The answer of the plain case's statement."""
+    question = Question(device, asked)
+    assert question.buckets
+    [answer] = await plain_performances(db, question.buckets, [question])
+    return answer
+
+
 async def both(db: asyncpg.Connection) -> tuple[Performance | None, Performance]:
     """The plain answer, and the one from the evidence."""
     async with db.transaction(isolation="repeatable_read", readonly=True):
         evidence = await gather(db, "v-1", WINDOW)
         assert evidence is not None
-        return await plain_performance(db, "v-1", WINDOW), performance("v-1", WINDOW, evidence)
+        return await plain_answer(db, "v-1", WINDOW), performance("v-1", WINDOW, evidence)
 
 
 async def test_a_pair_that_keeps_to_itself_is_plain(settled: Plant, db: asyncpg.Connection) -> None:
@@ -55,11 +64,35 @@ async def test_a_vehicle_that_moves_between_meters_is_plain(settled: Plant, db: 
     async with db.transaction(isolation="repeatable_read", readonly=True):
         evidence = await gather(db, "v-1", wide)
         assert evidence is not None
-        full, plain = performance("v-1", wide, evidence), await plain_performance(db, "v-1", wide)
+        full, plain = performance("v-1", wide, evidence), await plain_answer(db, "v-1", wide)
     assert plain is not None
     assert [(one.meter_id, one.kwh_consumed_ac) for one in plain.meters] == [("m-1", 88), ("m-9", 120)]
     assert (plain.quality.gap_minutes, full.quality.gap_minutes) == (15, 15)
     assert close(plain.efficiency_ratio, full.efficiency_ratio)
+
+
+async def test_questions_of_the_same_buckets_are_answered_by_one_statement_each_for_its_own_window(
+    settled: Plant, db: asyncpg.Connection
+) -> None:
+    await settled.write(
+        *pair(range(60), ac=1.0, dc=0.7, number=3, cp="cp-3")
+    )  # neither rolled nor attributed: not plain
+    questions = [
+        Question(device, asked)
+        for device in ("v-2", "v-nobody", "v-1", "v-3", "v-2")
+        for asked in (window(5, 55), window(2, 50))
+    ]
+    [buckets] = {one.buckets for one in questions}
+    assert buckets
+    together = await plain_performances(db, buckets, questions)
+    assert together == [await plain_answer(db, one.vehicle, one.window) for one in questions]
+    assert [answer and answer.quality.vehicle_readings for answer in together] == [
+        *(50, 48),
+        *(None, None),
+        *(50, 48),
+        *(None, None),
+        *(50, 48),
+    ]
 
 
 async def _link(plant: Plant) -> None:
@@ -116,5 +149,5 @@ async def test_what_happens_elsewhere_does_not_matter(settled: Plant, db: asyncp
 
 async def test_a_roller_that_is_behind_is_another_case(settled: Plant, db: asyncpg.Connection) -> None:
     await settled.write(*pair(range(60, 200), ac=1.0, dc=0.9))
-    assert await plain_performance(db, "v-1", window(5, 100)) is not None
-    assert await plain_performance(db, "v-1", window(5, 125)) is None
+    assert await plain_answer(db, "v-1", window(5, 100)) is not None
+    assert await plain_answer(db, "v-1", window(5, 125)) is None

@@ -1,13 +1,14 @@
-"""The performance answer in the plain case, which is nearly every one, from a single statement (docs/adr/0007-plain-answers.md)."""
+"""Performance answers in the plain case, which is nearly every one, from a single statement (docs/adr/0007-plain-answers.md)."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from math import fsum
 from operator import sub
 from struct import unpack
 
 import asyncpg
+import msgspec
 
 from joulegate_db.attribution import Sums
 from joulegate_db.missing import missing
@@ -26,22 +27,49 @@ LONGEST_TAIL = timedelta(hours=1)
 """What is not attributed yet is read from history: no more than this, in one statement. Beyond it the roller is behind."""
 
 
-async def plain_performance(connection: asyncpg.Connection, vehicle: str, window: Window) -> Performance | None:
-    """The answer when the vehicle was alone, with one meter at most at a time, without links, all by interval energies; None in any
-    other case, and without a reading of the vehicle in the window: then `evidence.gather` knows. The statement is its own snapshot.
+class Question(msgspec.Struct, frozen=True):
+    """About the performance of a vehicle in a window."""
+
+    vehicle: str
+    window: Window
+
+    @property
+    def buckets(self) -> "Buckets | None":
+        """The buckets of the window; None when it has no edge between two of them, and there is no plain answer."""
+        wide = self.window.in_whole_buckets()
+        first, last = -((EPOCH - self.window.start) // BUCKET) * BUCKET + EPOCH, bucket_of(self.window.end)
+        return Buckets(wide.start, first, last, wide.end) if first < last else None
+
+
+class Buckets(msgspec.Struct, frozen=True):
+    """The buckets of windows: those in [start, end) are touched, those in [first, last) whole."""
+
+    start: datetime
+    first: datetime
+    last: datetime
+    end: datetime
+
+
+async def plain_performances(
+    connection: asyncpg.Connection, buckets: Buckets, questions: Sequence[Question]
+) -> list[Performance | None]:
+    """The answers to questions whose windows have the same `buckets`, in their order, when the vehicle was alone, with one meter at most
+    at a time, without links, all by interval energies; None in any other case, and without a reading of the vehicle in the window: then
+    `evidence.gather` knows. The statement is its own snapshot.
 
     Raises:
         asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError: the database failed.
     """
-    wide = window.in_whole_buckets()
-    first, last = -((EPOCH - window.start) // BUCKET) * BUCKET + EPOCH, bucket_of(window.end)
-    if last <= first:
-        return None
-    cells = await connection.fetch(
+    cells: list[list[asyncpg.Record]] = [[] for _ in questions]
+    for cell in await connection.fetch(
         query("performance_plain"),
-        vehicle, window.start, window.end, first, last, wide.start, wide.end, last - LONGEST_TAIL,
-    )  # fmt: skip
-    return _answer(vehicle, window, cells)
+        [one.vehicle for one in questions],
+        [one.window.start for one in questions],
+        [one.window.end for one in questions],
+        buckets.first, buckets.last, buckets.start, buckets.end, buckets.last - LONGEST_TAIL,
+    ):  # fmt: skip
+        cells[cell["position"] - 1].append(cell)
+    return [_answer(one.vehicle, one.window, its) for one, its in zip(questions, cells, strict=True)]
 
 
 def _answer(vehicle: str, window: Window, cells: list[asyncpg.Record]) -> Performance | None:

@@ -12,9 +12,10 @@ from joulegate_db.connect import PLAIN_READER_SETTINGS, READER_SETTINGS
 from joulegate_db.evidence import gather
 from joulegate_db.live import MeterState, VehicleState, meter_state, vehicle_state
 from joulegate_db.performance import Performance, performance
-from joulegate_db.plain import plain_performance
+from joulegate_db.plain import Question
 from joulegate_db.series import SeriesPoint, series
 from joulegate_db.sql import query
+from joulegate_db.together import PlainQuestions
 from joulegate_db.windows import Window
 
 POOL_SIZE = 8
@@ -29,7 +30,7 @@ class Reader:
 
     def __init__(self, pool: CheckedPool, plain: CheckedPool) -> None:
         self._pool = pool
-        self._plain = plain
+        self._plain = PlainQuestions(plain)
 
     async def check(self, seconds: float = ANSWER_SECONDS) -> None:
         """Returns when the database is reached, within so many seconds, and has the right schema. Cheap: for readiness."""
@@ -42,8 +43,7 @@ class Reader:
 
     async def performance(self, vehicle: str, window: Window) -> Performance | None:
         """The performance answer for [window.start, window.end), None for a vehicle that was never seen nor linked."""
-        async with self._plain.connection() as connection:
-            answer = await plain_performance(connection, vehicle, window)
+        answer = await self._plain.ask(Question(vehicle, window))
         if answer is not None:
             return answer
         async with self.snapshot() as connection:
