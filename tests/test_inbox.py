@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from joulegate_core.telemetry import Message, Rejection, Stream
 from joulegate_gateway.connection import Connection
-from joulegate_gateway.inbox import Delivery, Inbox
+from joulegate_gateway.inbox import LONGEST_LULL_SECONDS, Delivery, Inbox
 
 LONG = 3600.0
 """A linger that no test waits out."""
@@ -153,3 +153,27 @@ def test_any_order_of_events_keeps_the_order_of_arrival(
         assert taken == list(range(len(taken)))
 
     asyncio.run(run())
+
+
+async def test_a_small_batch_that_lingers_need_not_be_filled_one_by_one() -> None:
+    box = inbox(batch_max=1000, linger_seconds=0.1, capacity=2000)
+    assert box.lull() == 0
+    box.put(delivery(0, age=0.04))
+    assert 0.03 < box.lull() < 0.06
+    assert await batch_of(box) == [0]
+    box.put(delivery(1, age=0.1))
+    assert box.lull() == 0
+
+
+async def test_there_is_no_lull_in_a_backlog_nor_where_few_make_a_batch() -> None:
+    backlog = inbox(batch_max=1000, capacity=2000, filled=1000)
+    assert backlog.lull() == 0
+    assert len(await batch_of(backlog) or ()) == 1000
+    backlog.put(delivery(1000))
+    assert backlog.lull() == 0  # the batch before it was large: the next one is filled as fast as can be
+    assert inbox(batch_max=100, capacity=1000, filled=1).lull() == 0
+    assert inbox(batch_max=1000, capacity=100, filled=1).lull() == 0
+
+
+async def test_a_lull_is_no_longer_than_other_packets_may_wait() -> None:
+    assert inbox(batch_max=1000, capacity=2000, filled=1).lull() == LONGEST_LULL_SECONDS

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import aiomqtt
 import mqtt5
@@ -41,6 +41,7 @@ class Connection(aiomqtt.Client):
     Args:
         deliver: called for each PUBLISH, synchronously.
         gate: while it is cleared nothing is read, and TCP pushes back on the broker.
+        lull: for how many seconds nothing more need be delivered; asked after each delivery.
         session_expiry_seconds: how long the broker keeps session and queue after the connection ends.
     """
 
@@ -50,6 +51,7 @@ class Connection(aiomqtt.Client):
         *,
         deliver: Deliver,
         gate: asyncio.Event,
+        lull: Callable[[], float] = lambda: 0.0,
         client_id: str,
         receive_maximum: int,
         session_expiry_seconds: int,
@@ -70,6 +72,7 @@ class Connection(aiomqtt.Client):
         self._address = address
         self._deliver = deliver
         self._gate = gate
+        self._lull = lull
         self._last_packet = time.monotonic()
         self._watchdog: asyncio.Task[None] | None = None
         self._pinging = asyncio.Lock()
@@ -199,7 +202,7 @@ class Connection(aiomqtt.Client):
                 await self._gate.wait()  # a stop may have shut it while we waited for the packet: it is not taken then
                 self._deliver(self, packet)
                 self._deliver_buffered()
-                await asyncio.sleep(0)  # a backlog never makes reading wait: let the database's answers in between
+                await self._rest(self._lull())
                 continue
             if isinstance(packet, mqtt5.PingRespPacket) and self._pending_pingresp.done():
                 continue  # who asked was cancelled; aiomqtt would fail
@@ -220,6 +223,18 @@ class Connection(aiomqtt.Client):
                 return  # read again by aiomqtt, which handles it
             buffer.left += size
             self._deliver(self, packet)
+
+    async def _rest(self, seconds: float) -> None:
+        """Lets others work, and messages gather at the socket: to be woken for each of them costs several times what the message does."""
+        if not seconds:
+            await asyncio.sleep(0)  # a backlog never makes reading wait: the database's answers come in between
+            return
+        transport = cast("asyncio.Transport", self._writer.transport)
+        transport.pause_reading()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            transport.resume_reading()
 
     async def _probe(self) -> None:
         """Finds out without blocking whether the broker can be reached: aiomqtt's own connect blocks the event loop."""

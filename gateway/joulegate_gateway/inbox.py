@@ -9,6 +9,12 @@ import msgspec
 from joulegate_core.telemetry import Message
 from joulegate_gateway.connection import Connection
 
+FEW, READ_SECONDS = 200, 0.003
+"""So many messages are read and decoded in so long."""
+
+LONGEST_LULL_SECONDS = 0.25
+"""The broker's other packets do not wait for longer, whatever the linger."""
+
 
 class Delivery(msgspec.Struct, frozen=True, gc=False):
     """A message and whom to tell when it is settled. `packet_id` is None for QoS 0; `arrived` is monotonic seconds."""
@@ -38,6 +44,7 @@ class Inbox:
         self._target = min(batch_max, capacity)
         self._waiting: deque[Delivery] = deque()
         self._unsettled = 0
+        self._last_batch = 0
         self._closed = False
         self._changed = asyncio.Event()
 
@@ -61,8 +68,16 @@ class Inbox:
             remaining = deadline - time.monotonic()
             if remaining <= 0 or not await self._wait(remaining):
                 break
-        count = min(len(self._waiting), self._batch_max)
-        return [self._waiting.popleft() for _ in range(count)]
+        self._last_batch = min(len(self._waiting), self._batch_max)
+        return [self._waiting.popleft() for _ in range(self._last_batch)]
+
+    def lull(self) -> float:
+        """For how many seconds nothing more need be put in, because a small batch lingers, as the one before it did."""
+        few = max(len(self._waiting), self._last_batch) <= FEW < self._target
+        if not self._waiting or not few or self._closed:
+            return 0.0
+        lingers = self._waiting[0].arrived + self._linger - time.monotonic()
+        return max(0.0, min(lingers - READ_SECONDS, LONGEST_LULL_SECONDS))
 
     def settled(self, count: int) -> None:
         """`count` deliveries are done with; opens the gate when there is room."""

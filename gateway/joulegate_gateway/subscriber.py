@@ -138,6 +138,7 @@ class Subscriber:
             self._address,
             deliver=self._deliver,
             gate=self._inbox.gate,
+            lull=self._inbox.lull,
             client_id=self._settings.client_id,
             receive_maximum=self._settings.receive_maximum,
             session_expiry_seconds=self._settings.session_expiry_seconds,
