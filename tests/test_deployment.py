@@ -18,8 +18,8 @@ import pytest
 import typer
 import yaml  # type: ignore[import-untyped]
 
+from joulegate_cli.commands import app
 from joulegate_cli.local.postgres import LocalPostgres, embedded_bin_dir
-from joulegate_cli.main import app
 from joulegate_core.settings import Settings, load_settings
 from joulegate_gateway.service import DRAIN_SECONDS
 

@@ -11,7 +11,7 @@ import pytest
 import typer
 import yaml  # type: ignore[import-untyped]
 
-from joulegate_cli.main import app
+from joulegate_cli.commands import app
 from joulegate_core.settings import load_settings
 from joulegate_gateway.service import DRAIN_SECONDS
 

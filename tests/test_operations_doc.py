@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 import typer
 
-from joulegate_cli.main import app
+from joulegate_cli.commands import app
 from joulegate_core.settings import load_settings
 from observability_support import documented, rules
 

@@ -12,9 +12,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from joulegate_cli.commands import app
 from joulegate_cli.local.broker import LocalBroker
 from joulegate_cli.local.ports import free_port
-from joulegate_cli.main import app
 from joulegate_cli.simulate import parse_seconds
 from simulator_support import Mailbox, mosquitto
 

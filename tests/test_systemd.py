@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from joulegate_cli.main import app
+from joulegate_cli.commands import app
 from joulegate_core.settings import load_settings
 from joulegate_gateway.service import DRAIN_SECONDS
 

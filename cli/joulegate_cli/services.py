@@ -1,18 +1,11 @@
-"""`joulegate gateway` and `joulegate http`: the two services."""
+"""The two services, without what parses a command line: they start often, and wait for nothing that they do not use."""
 
 import os
 from functools import partial
-from typing import Annotated
-
-import typer
-
-LEAVE_HELP = """Takes this gateway away for good: unsubscribes, stores and acknowledges everything that its session at the broker
-still holds, ends the session, and exits. Stop the running gateway first, and give the same settings: JOULEGATE_CLIENT_ID names the
-session. Interrupted, it can be run again."""
 
 
-def gateway(*, leave: Annotated[bool, typer.Option("--leave", help=LEAVE_HELP)] = False) -> None:
-    """Takes readings from the broker and writes them to the database, until SIGTERM; then drains."""
+def gateway(*, leave: bool = False) -> None:
+    """Takes readings from the broker and writes them to the database, until SIGTERM; then drains. `leave`: takes the gateway away."""
     from joulegate_cli.running import run_service
     from joulegate_core.logs import configure_logging
     from joulegate_core.settings import load_settings
