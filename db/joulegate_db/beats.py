@@ -1,14 +1,11 @@
 """Gateways' beats: what each says of itself, every few seconds, and the bell that it rings when there is something new to see."""
 
-import asyncio
 import hashlib
 from datetime import datetime
 
-import asyncpg
 import msgspec
 
-from joulegate_db.connect import connect, unavailable
-from joulegate_db.failures import DATABASE_ERRORS
+from joulegate_db.own_connection import OwnConnection
 from joulegate_db.reader import Reader
 from joulegate_db.sql import query
 
@@ -60,9 +57,8 @@ class BeatRecord:
     """
 
     def __init__(self, url: str, client_id: str) -> None:
-        self._url = url
+        self._database = OwnConnection(url, BEAT_SETTINGS, seconds=ANSWER_SECONDS)
         self._client = hashlib.sha256(client_id.encode()).digest()
-        self._connection: asyncpg.Connection | None = None
 
     async def beat(self, beat: Beat) -> None:
         """Writes what the gateway says."""
@@ -78,22 +74,11 @@ class BeatRecord:
 
     def close(self) -> None:
         """Gives the connection up, without a word."""
-        if self._connection is not None:
-            self._connection.terminate()
-            self._connection = None
+        self._database.close()
 
     async def _execute(self, statement: str, *arguments: object) -> None:
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                if self._connection is None:
-                    self._connection = await connect(self._url, BEAT_SETTINGS)
-                await self._connection.execute(statement, *arguments)
-        except DATABASE_ERRORS as error:
-            self.close()
-            raise unavailable(error) from error
-        except BaseException:
-            self.close()
-            raise
+        async with self._database.use() as connection:
+            await connection.execute(statement, *arguments)
 
 
 async def gateways(reader: Reader) -> list[GatewayState]:

@@ -2,13 +2,12 @@
 
 import asyncio
 
-import asyncpg
 import structlog
 
 from joulegate_core.errors import DatabaseUnavailableError
 from joulegate_db.bindings import bindings_version, list_bindings, places_of
-from joulegate_db.connect import MIGRATION_SETTINGS, connect, unavailable
-from joulegate_db.failures import DATABASE_ERRORS
+from joulegate_db.connect import MIGRATION_SETTINGS
+from joulegate_db.own_connection import OwnConnection
 from joulegate_gateway.decoder import Decoder
 
 log = structlog.get_logger()
@@ -18,7 +17,6 @@ SETTINGS = MIGRATION_SETTINGS | {"application_name": "joulegate-bindings", "stat
 ROUND_SECONDS = 5.0
 """A changed binding holds at most this much later."""
 ANSWER_SECONDS = 40.0
-"""Longer than the session's timeouts: it ends a wait for a server that no longer answers at all."""
 
 
 class BindingsWatch:
@@ -29,9 +27,8 @@ class BindingsWatch:
     """
 
     def __init__(self, url: str, decoder: Decoder) -> None:
-        self._url = url
+        self._database = OwnConnection(url, SETTINGS, seconds=ANSWER_SECONDS)
         self._decoder = decoder
-        self._connection: asyncpg.Connection | None = None
         self._version: int | None = None
 
     async def look(self) -> None:
@@ -40,24 +37,12 @@ class BindingsWatch:
         Raises:
             DatabaseUnavailableError: the database cannot be reached, does not answer, or refuses.
         """
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                await self._look()
-        except DATABASE_ERRORS as error:
-            self.close()
-            raise unavailable(error) from error
-        except BaseException:
-            self.close()
-            raise
-
-    async def _look(self) -> None:
-        if self._connection is None:
-            self._connection = await connect(self._url, SETTINGS)
-        version = await bindings_version(self._connection)
-        if version == self._version:
-            return
-        # read after the version: what changes in between is read again at the next round
-        bindings = await list_bindings(self._connection)
+        async with self._database.use() as connection:
+            version = await bindings_version(connection)
+            if version == self._version:
+                return
+            # read after the version: what changes in between is read again at the next round
+            bindings = await list_bindings(connection)
         self._decoder.bind(places_of(bindings))
         if bindings or self._version is not None:
             log.info("bindings_read", count=len(bindings))
@@ -81,6 +66,4 @@ class BindingsWatch:
 
     def close(self) -> None:
         """Gives the connection up, without a word."""
-        if self._connection is not None:
-            self._connection.terminate()
-            self._connection = None
+        self._database.close()
