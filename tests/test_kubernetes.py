@@ -28,11 +28,13 @@ DOCUMENTS: dict[str, Json] = {
 }
 OLDEST = "1.32"
 SECRETS = {
-    ("joulegate-database", "url"): "postgresql://joulegate:PASSWORD@HOST:5432/joulegate",
-    ("joulegate-database", "read-url"): "postgresql://joulegate:PASSWORD@REPLICA:5432/joulegate",
+    ("joulegate-owner", "database-url"): "postgresql://joulegate:PASSWORD@HOST:5432/joulegate",
+    ("joulegate-gateway", "database-url"): "postgresql://joulegate_gateway_login:PASSWORD@HOST:5432/joulegate",
     ("joulegate-gateway", "mqtt-url"): "mqtts://gateway:PASSWORD@BROKER:8883",
     ("joulegate-gateway", "client-secret"): "0123456789abcdef" * 2,
     ("joulegate-gateway", "share-group"): "fedcba9876543210" * 2,
+    ("joulegate-http", "database-url"): "postgresql://joulegate_operator_login:PASSWORD@HOST:5432/joulegate",
+    ("joulegate-http", "read-database-url"): "postgresql://joulegate_reader_login:PASSWORD@HOST:5432/joulegate",
     ("joulegate-http", "api-tokens"): f"dashboard:read:sha256:{'0' * 64}",
 }
 """As README.md makes them."""
@@ -130,7 +132,23 @@ def test_secrets_are_referred_to_and_made_by_the_readme() -> None:
     for name, key in used:
         made = re.search(rf"create secret generic {name} \\\n((?: .*\\\n)* .*)", README)
         assert made is not None
-        assert f"--from-literal={key}=" in made[1] or key == "read-url"
+        assert f"--from-literal={key}=" in made[1]
+        if key.endswith("database-url"):
+            assert f"{key}='{SECRETS[name, key]}'" in made[1]
+
+
+def test_only_who_changes_the_schema_has_the_owners_login() -> None:
+    having = {
+        name
+        for name, pod in PODS.items()
+        for entry in container(pod)["env"]
+        if entry.get("valueFrom", {}).get("secretKeyRef", {}).get("name") == "joulegate-owner"
+    }
+    assert {container(PODS[name])["args"][0] for name in having} == {"migrate", "archive"}
+    logins = (FOLDER.parent.parent / "db/postgres/logins.sql").read_text()
+    named = set(re.findall(r"://(joulegate_\w+):", README))
+    assert named == {"joulegate_gateway_login", "joulegate_operator_login", "joulegate_reader_login"}
+    assert all(f"('{name}'" in logins for name in named)
 
 
 @pytest.mark.parametrize("name", PODS)

@@ -279,9 +279,9 @@ LOGINS = {
 }
 
 
-def psql(server: LocalPostgres, database: str, **environ: str) -> subprocess.CompletedProcess[str]:
+def psql(url: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Runs the shipped script."""
-    command = [str(embedded_bin_dir() / "psql"), server.url(database), "--no-psqlrc", "--quiet", f"--file={LOGINS_SQL}"]
+    command = [str(embedded_bin_dir() / "psql"), url, "--no-psqlrc", "--quiet", f"--file={LOGINS_SQL}"]
     return subprocess.run(command, env={**os.environ, **environ}, capture_output=True, text=True, check=False)
 
 
@@ -328,11 +328,11 @@ async def test_databases_that_migrate_at_the_same_time_make_the_roles_once_and_t
     for connection in connections:
         assert (await rights(connection, READER))["alerts"] == {"select"}
         await connection.close()
-    missing = psql(server, "many_0", **LOGINS | {"DATABASE_READER_PASSWORD": ""})
+    missing = psql(server.url("many_0"), **LOGINS | {"DATABASE_READER_PASSWORD": ""})
     assert missing.returncode != 0
     assert "must not be empty: fill .env" in missing.stderr
     for _ in range(2):  # it may be run again
-        ran = psql(server, "many_0", **LOGINS)
+        ran = psql(server.url("many_0"), **LOGINS)
         assert (ran.returncode, ran.stderr) == (0, "")
     found = await administrator.fetch(
         "select member::regrole::text, roleid::regrole::text from pg_auth_members where member::regrole::text like '%_login' order by 1"
@@ -344,6 +344,23 @@ async def test_databases_that_migrate_at_the_same_time_make_the_roles_once_and_t
     ]
     hashes = await administrator.fetch("select rolpassword from pg_authid where rolname like '%_login'")
     assert all(row["rolpassword"].startswith("SCRAM-SHA-256$") for row in hashes)
+
+
+async def test_an_owner_who_may_create_roles_and_nothing_else_makes_the_logins(
+    fresh: tuple[LocalPostgres, asyncpg.Connection],
+) -> None:
+    server, administrator = fresh
+    await administrator.execute("create role owner login createrole")
+    await administrator.execute("create database one owner owner")
+    url = server.url("one").replace("//joulegate@", "//owner@")
+    assert "note" not in done(url, "migrate")
+    for _ in range(2):
+        ran = psql(url, **LOGINS)
+        assert (ran.returncode, ran.stderr) == (0, "")
+    await administrator.execute("alter role joulegate_reader_login createdb")
+    refused = psql(url, **LOGINS)
+    assert refused.returncode != 0
+    assert "one of the logins may create roles or databases" in refused.stderr
 
 
 def test_compose_gives_each_service_the_login_of_its_part() -> None:

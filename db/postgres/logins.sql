@@ -23,7 +23,13 @@ values
 
 select format('create role %I', name) from wanted where to_regrole(name) is null
 \gexec
-select format('alter role %I login nosuperuser nocreatedb nocreaterole password %L', name, password) from wanted
+select count(*) > 0 as have_too_many_rights from wanted join pg_roles on rolname = name where rolsuper or rolcreatedb or rolcreaterole
+\gset
+\if :have_too_many_rights
+    \warn 'one of the logins may create roles or databases, or everything: it is not ours; rename it, or take that right away'
+    select 1 / 0 as a_login_has_too_many_rights;
+\endif
+select format('alter role %I login password %L', name, password) from wanted
 \gexec
 select format('grant %I to %I', role, name) from wanted where not pg_has_role(name, role, 'member')
 \gexec
