@@ -14,9 +14,9 @@ ABORT_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Proxy:
-    """Forwards TCP connections to a port on this machine, until it is told otherwise."""
+    """Forwards TCP connections to a port, on this machine by default, until it is told otherwise."""
 
-    def __init__(self, target_port: int) -> None:
+    def __init__(self, target_port: int, target_host: str = "127.0.0.1") -> None:
         self.port = free_port()
         self.connections = 0
         """How many were accepted so far."""
@@ -28,6 +28,7 @@ class Proxy:
         """How much later everything arrives, each way."""
         self.bytes_per_second = 0
         """How much passes at most, each way and connection; 0 is no limit."""
+        self._target_host = target_host
         self._target_port = target_port
         self._generation = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -68,7 +69,7 @@ class Proxy:
         self.connections += 1
         generation = -1 if self.refusing else self._generation
         try:
-            target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+            target_reader, target_writer = await asyncio.open_connection(self._target_host, self._target_port)
         except (OSError, asyncio.CancelledError):
             writer.transport.abort()
             return

@@ -24,7 +24,7 @@ RETAINED_SECONDS = 0.5
 
 
 class BrokerFacts(msgspec.Struct, frozen=True):
-    """What the broker told: CONNACK's limits (0: no session kept, packets unbounded), and $SYS by topic."""
+    """What the broker told: CONNACK's limits (None: it did not say), and $SYS by topic."""
 
     shared: bool
     session_expiry: int | None
@@ -62,7 +62,7 @@ async def ask_broker(settings: Settings) -> BrokerFacts:
         await connection.close()
     return BrokerFacts(
         shared=connack.shared_subscription_available is not False,
-        session_expiry=connack.session_expiry_interval,
+        session_expiry=connack.session_expiry_interval or None,  # we asked for 0, which NanoMQ says back
         max_packet=connack.max_packet_size,
         told=told,
     )
@@ -92,7 +92,7 @@ def judge_broker(facts: BrokerFacts, settings: Settings) -> Iterator[Finding]:
         yield warning("broker session", text, "raise the broker's limit: what is published after that is lost")
     if facts.max_packet is not None and facts.max_packet > MAX_PACKET_BYTES:
         text = f"it takes packets of {facts.max_packet:,} bytes; the gateway takes {MAX_PACKET_BYTES:,}, and larger ones vanish"
-        yield warning("broker", text, "set max_packet_size as mosquitto/mosquitto.conf does")
+        yield warning("broker", text, "limit its packets as mosquitto/mosquitto.conf does with max_packet_size")
 
 
 def _losses(dropped: str | None, *, is_mosquitto: bool) -> Finding:

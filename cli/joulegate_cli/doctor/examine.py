@@ -40,7 +40,11 @@ async def examine(settings: Settings, asked: Asked) -> list[Finding]:
     if asked.conf is None:
         text = "limits and persistence are not to be seen over MQTT"
         findings.append(
-            note("broker queue", text, "give --mosquitto-conf FILE, and hear how long an outage it survives")
+            note(
+                "broker queue",
+                text,
+                "give --mosquitto-conf FILE, and hear how long an outage it survives; for other brokers: docs/brokers.md",
+            )
         )
     else:
         reporting = fleet.reporting if fleet else 0
