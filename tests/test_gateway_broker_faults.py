@@ -99,6 +99,29 @@ async def test_a_broker_that_is_killed(own_broker: LocalBroker, database_url: st
     await gateway.close()
 
 
+def an_hour(connack: bytes) -> bytes:
+    """CONNACK of a broker that keeps sessions for an hour at most, which mosquitto cannot be told to say."""
+    packet, size = mqtt5.read(memoryview(connack))
+    assert isinstance(packet, mqtt5.ConnAckPacket)
+    return (
+        mqtt5.ConnAckPacket(session_present=packet.session_present, session_expiry_interval=3600).write()
+        + connack[size:]
+    )
+
+
+async def test_a_session_that_is_kept_for_less_than_asked_is_told(
+    proxied: tuple[Gateway, Proxy], capsys: pytest.CaptureFixture[str]
+) -> None:
+    gateway, proxy = proxied
+    proxy.first_words = an_hour
+    await gateway.start(mqtt_url=f"mqtt://127.0.0.1:{proxy.port}", session_expiry_seconds=7200)
+    assert "session_expires_early" in capsys.readouterr().out
+    await gateway.stop()
+    await gateway.start(mqtt_url=f"mqtt://127.0.0.1:{proxy.port}", session_expiry_seconds=3600)
+    assert "session_expires_early" not in capsys.readouterr().out
+    await gateway.stop()
+
+
 async def test_a_gateway_that_is_told_of_its_twin_ends_and_does_not_fight(proxied: tuple[Gateway, Proxy]) -> None:
     gateway, proxy = proxied
     await gateway.start(mqtt_url=f"mqtt://127.0.0.1:{proxy.port}")

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+from collections.abc import Callable
 from typing import Self
 
 from joulegate_cli.local.ports import free_port
@@ -28,6 +29,8 @@ class Proxy:
         """How much later everything arrives, each way."""
         self.bytes_per_second = 0
         """How much passes at most, each way and connection; 0 is no limit."""
+        self.first_words: Callable[[bytes], bytes] | None = None
+        """What to make of the first that the other side says on each connection."""
         self._target_host = target_host
         self._target_port = target_port
         self._generation = 0
@@ -89,7 +92,10 @@ class Proxy:
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, generation: int, *, is_answer: bool = False
     ) -> None:
+        edit = self.first_words if is_answer else None
         while data := await reader.read(self._chunk()):
+            if edit is not None:
+                data, edit = edit(data), None
             if generation == self._generation:
                 await self._pass_on(data, writer)
         if generation == self._generation:

@@ -82,6 +82,8 @@ class Connection(aiomqtt.Client):
         """True when it ended because another client uses our client id (reason code 0x8E)."""
         self.session_present = False
         """True when the broker resumed a session."""
+        self.session_expiry_seconds: int | None = None
+        """How long the broker keeps the session; None when as long as it was asked to (MQTT 5, 3.2.2.3.2)."""
 
     async def open(self) -> "Self":
         """Connects.
@@ -94,7 +96,9 @@ class Connection(aiomqtt.Client):
             async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
                 await self._probe()
                 await self.__aenter__()
-            self.session_present = (await self.connected()).session_present
+            connack = await self.connected()
+            self.session_present = connack.session_present
+            self.session_expiry_seconds = connack.session_expiry_interval
         except (OSError, aiomqtt.ConnectError, aiomqtt.ProtocolError, aiomqtt.NegativeAckError, TimeoutError) as error:
             self._abort()
             raise BrokerUnavailableError(await self._why_unusable(error)) from error

@@ -156,6 +156,9 @@ class Subscriber:
             broker=self._address.endpoint,
             session_present=connection.session_present,
         )
+        granted, asked = connection.session_expiry_seconds, self._settings.session_expiry_seconds
+        if granted is not None and granted < asked:
+            log.warning("session_expires_early", seconds=granted, asked=asked)
         return connection
 
     async def _answered(self, connection: Connection, request: Coroutine[Any, Any, None]) -> None:

@@ -51,7 +51,7 @@ async def ask_broker(settings: Settings) -> BrokerFacts:
         gate=gate,
         client_id=f"joulegate-doctor-{secrets.token_hex(4)}",
         receive_maximum=100,
-        session_expiry_seconds=0,
+        session_expiry_seconds=settings.session_expiry_seconds,  # a broker says how long when it is less than asked for
     )
     await connection.open()
     try:
@@ -59,10 +59,11 @@ async def ask_broker(settings: Settings) -> BrokerFacts:
         if settings.subscribe == "always":  # the built-in broker closes the connection of who asks for a $ topic
             await _listen(connection)
     finally:
+        await connection.end_session()
         await connection.close()
     return BrokerFacts(
         shared=connack.shared_subscription_available is not False,
-        session_expiry=connack.session_expiry_interval or None,  # we asked for 0, which NanoMQ says back
+        session_expiry=connack.session_expiry_interval,
         max_packet=connack.max_packet_size,
         told=told,
     )
