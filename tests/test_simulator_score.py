@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from joulegate_simulator.score import Point, RaisedAlert, Truth, score_answers
-from joulegate_simulator.truth import Heading, TruthLine
+from joulegate_simulator.truth_files import Heading, TruthLine
 from up_harness import PROGRAM, Up, running
 
 TEN = datetime(2026, 11, 25, 10, tzinfo=UTC)

@@ -89,7 +89,10 @@ def simulate(
     ] = None,
     truth: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write what is true as JSON lines, for `joulegate simulate score`."),
+        typer.Option(
+            metavar="FILE",
+            help="Write what is true, for `joulegate simulate score`: JSON lines, or Parquet when the name ends in .parquet.",
+        ),
     ] = None,
     speed: Annotated[
         float | None,

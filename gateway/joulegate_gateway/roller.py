@@ -73,7 +73,7 @@ async def _roll_on_one_connection(
             empty = not await rollups.begun()
             await asyncio.sleep(FIRST_SECONDS)
         while True:
-            await _round(rollups, watch, backlog.closing_time(clock()))
+            await roll_once(rollups, watch, backlog.closing_time(clock()))
             rolled_until.set((await rollups.rolled_until()).timestamp())
             await retention.round()
             await asyncio.sleep(ROUND_SECONDS)
@@ -81,7 +81,8 @@ async def _roll_on_one_connection(
         connection.terminate()
 
 
-async def _round(rollups: Rollups, watch: Watch, closing_time: datetime) -> None:
+async def roll_once(rollups: Rollups, watch: Watch, closing_time: datetime) -> None:
+    """One round: closes the buckets that ended before `closing_time`, computes those anew that late readings touched, and watches."""
     rolled = False
     async for step in rollups.roll(closing_time):
         rolled = True

@@ -23,7 +23,8 @@ from joulegate_simulator.logins import device_addresses
 from joulegate_simulator.scenario import DEFAULT, Scenario, load_scenario
 from joulegate_simulator.simulated_site import SimulatedSite
 from joulegate_simulator.simulated_time import NO_LIMIT, SimulatedTime
-from joulegate_simulator.truth import Heading, TruthWriter
+from joulegate_simulator.truth import TruthWriter
+from joulegate_simulator.truth_files import Heading
 from joulegate_simulator.vehicle import Mode
 
 DRAIN_SECONDS = 5.0
