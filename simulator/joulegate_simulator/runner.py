@@ -183,9 +183,8 @@ class _Simulation:
                 tasks.create_task(self._report(connections, on_progress), name="simulator progress"),
             ]
             if self._options.faults is not None:
-                helpers.append(
-                    tasks.create_task(watch_control(self._options.faults, self._plan), name="simulator faults")
-                )
+                watch = watch_control(self._options.faults, self._plan, per_device=self._options.per_device)
+                helpers.append(tasks.create_task(watch, name="simulator faults"))
             await asyncio.wait(feeds)
             for helper in helpers:
                 helper.cancel()
