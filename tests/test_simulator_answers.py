@@ -32,7 +32,7 @@ EXACT = Bounds(0.002, 1e-6, 1.0, 1.0)
 BOUNDS = {
     "everyday": EXACT,
     # vans change charge points, and an alert that was opened under 85 % stays up to 87 %
-    "depot-overnight": Bounds(1e-6, 1e-6, 1.0, 1.0, {"low_efficiency": (1, 0)}),
+    "depot-overnight": Bounds(1e-4, 1e-6, 1.0, 1.0, {"low_efficiency": (1, 0)}),
     # silent in the outage: a spell that is as short as five intervals may be missed, and who comes back late is found again
     "grid-outage": Bounds(0.002, 1e-6, 1.0, 1.0, {"silent_device": (2, 2)}),
     # meters that are dead, drift and reset, and payloads that are lost
@@ -47,7 +47,7 @@ BOUNDS = {
     "public-fast": Bounds(0.02, 1e-6, 0.6, 0.3, {"low_efficiency": (4, 2), "silent_device": (0, 1)}),
 }
 
-DEVICES = {"depot-overnight": 20, "failing-charger": 30, "public-fast": 8}
+DEVICES = {"depot-overnight": 20, "failing-charger": 30, "public-fast": 24}
 """Charge points; 16 where nothing is said. Enough for each fault of the scenario to strike."""
 
 

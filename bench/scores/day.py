@@ -1,6 +1,7 @@
 """A day of a scenario through decoder, writer, roller, alerts and HTTP API, with clocks that are set by hand: a day in seconds."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,12 +36,14 @@ START = datetime(2026, 11, 24, tzinfo=UTC)
 
 HOURS = 24
 MINUTE_MS = 60_000
+BATCH_MINUTES = 5
+"""So much is committed together: nothing is judged by a shorter time, and a day is 288 transactions."""
 
 
 class Day(msgspec.Struct, frozen=True, kw_only=True):
     """What is simulated: a reading a minute and device.
 
-    `round_minutes`: between the roller's rounds, in simulated time; a gateway's are shorter, but no alert is about less than five.
+    `round_minutes`: between the roller's rounds, in simulated time, a multiple of five; a gateway's are shorter.
     """
 
     scenario: str
@@ -83,8 +86,8 @@ async def score_day(day: Day, database_url: str, directory: Path) -> Score:
         await reader.check()
         port = free_port()
         async with serve(create_app(reader, clock, Metrics()), "127.0.0.1", port, "JOULEGATE_HTTP_PORT"):
-            answers = HttpAnswers(f"http://127.0.0.1:{port}")
-            return await asyncio.to_thread(score_answers, read_truth(truth), answers)
+            with contextlib.closing(HttpAnswers(f"http://127.0.0.1:{port}")) as answers:
+                return await asyncio.to_thread(score_answers, read_truth(truth), answers)
 
 
 class _Fleet:
@@ -98,12 +101,13 @@ class _Fleet:
         fleet = build_fleet(day.devices, day.seed, scenario=scenario, at_ms=self._start_ms)
         self._sites = [SimulatedSite(site, scenario, plan, self._start_ms, truth) for site in fleet]
 
-    def minute(self, number: int) -> Iterator[Message]:
-        """What is sent in this minute."""
-        for position, site in enumerate(self._sites):
-            at_ms = self._start_ms + number * MINUTE_MS + position * MINUTE_MS // len(self._sites)
-            for _, messages in site.step(at_ms, 60.0):
-                yield from messages
+    def sent(self, first: int, end: int) -> Iterator[Message]:
+        """What is sent in these minutes, in this order."""
+        for number in range(first, end):
+            for position, site in enumerate(self._sites):
+                at_ms = self._start_ms + number * MINUTE_MS + position * MINUTE_MS // len(self._sites)
+                for _, messages in site.step(at_ms, 60.0):
+                    yield from messages
 
 
 async def _live_through(fleet: _Fleet, settings: Settings, clock: _Clock) -> None:
@@ -118,10 +122,11 @@ async def _live_through(fleet: _Fleet, settings: Settings, clock: _Clock) -> Non
         await rollups.lock()
         await rollups.declare_defaults()
         watch = Watch(connection, settings, clock)
-        for number in range(fleet.minutes):
-            clock.now = START + timedelta(minutes=number + 1)
-            await _take(list(fleet.minute(number)), gateway, decoder, clock.now)
-            if number % fleet.round_minutes == fleet.round_minutes - 1:
+        for first in range(0, fleet.minutes, BATCH_MINUTES):
+            end = first + BATCH_MINUTES
+            clock.now = START + timedelta(minutes=end)
+            await _take(list(fleet.sent(first, end)), gateway, decoder, clock.now)
+            if end % fleet.round_minutes == 0:
                 await roll_once(rollups, watch, clock.now)
     finally:
         gateway.terminate()
