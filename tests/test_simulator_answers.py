@@ -33,8 +33,8 @@ BOUNDS = {
     "everyday": EXACT,
     # vans change charge points, and an alert that was opened under 85 % stays up to 87 %
     "depot-overnight": Bounds(1e-4, 1e-6, 1.0, 1.0, {"low_efficiency": (1, 0)}),
-    # silent in the outage: a spell that is as short as five intervals may be missed, and who comes back late is found again
-    "grid-outage": Bounds(0.002, 1e-6, 1.0, 1.0, {"silent_device": (2, 2)}),
+    # a spell of silence that is as short as five intervals may be missed
+    "grid-outage": Bounds(0.002, 1e-6, 1.0, 1.0, {"silent_device": (0, 2)}),
     # meters that are dead, drift and reset, and payloads that are lost
     "failing-charger": Bounds(
         0.05, 0.01, 0.9, 0.9, {"low_efficiency": (1, 1), "implausible": (1, 0), "register_reset": (0, 1)}
@@ -42,7 +42,7 @@ BOUNDS = {
     # meters that drift look like chargers that waste, or like more DC than AC
     "heat-wave": Bounds(0.01, 1e-6, 0.75, 0.95, {"low_efficiency": (1, 0), "implausible": (1, 0)}),
     # one reading in fifty is lost: single quarters of an hour are no evidence, a day is
-    "winter": Bounds(0.035, 0.035, 0.35, 0.7, {"silent_device": (1, 2)}),
+    "winter": Bounds(0.035, 0.035, 0.35, 0.7, {"silent_device": (0, 2)}),
     # a shared meter says nothing about which of two vehicles wastes
     "public-fast": Bounds(0.02, 1e-6, 0.6, 0.3, {"low_efficiency": (4, 2), "silent_device": (0, 1)}),
 }

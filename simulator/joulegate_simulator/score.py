@@ -188,14 +188,14 @@ def _sums(lines: Iterable[TruthLine]) -> tuple[float, float]:
 
 
 def _struck(lines: Iterable[TruthLine], faults: set[str]) -> set[str]:
-    """The devices that had one of these faults. A site's outage silences its vehicles and meters."""
+    """The devices that had one of these faults. A site's outage silences what is plugged in there, and its meter."""
     struck: set[str] = set()
     for line in lines:
         for fault in line.faults:
             name, _, device = fault.partition(":")
             if name not in faults:
                 continue
-            if name == "grid_outage":
+            if name == "grid_outage" and device.startswith("site-"):
                 struck |= {line.vehicle_id, line.meter_id or line.vehicle_id}
             else:
                 struck.add(device)

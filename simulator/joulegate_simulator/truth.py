@@ -81,6 +81,11 @@ class TruthWriter:
                     one.faults.add(f"charger_degraded:cp-{point.number:05d}")
                 if not site.powered:
                     one.faults.add(f"grid_outage:site-{site.number}")
+            elif vehicle.home is not None:  # away: its own meter goes on without it, or does not
+                meter = vehicle.home.meter.meter_id
+                one.add_faults(meter_faults[meter], meter)
+                if not site.powered:
+                    one.faults.add(f"grid_outage:{meter}")
 
     def _sum(self, vehicle_id: str, bucket: int) -> _Sum:
         """The vehicle's open bucket; one that is over is written."""

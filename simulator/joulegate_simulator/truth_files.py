@@ -29,7 +29,8 @@ class Heading(msgspec.Struct, frozen=True, rename="camel"):
 class TruthLine(msgspec.Struct, frozen=True, rename="camel"):
     """One vehicle in one bucket, [bucket, bucket + 15 min). Energies in kWh: AC at the grid side of the charger that it was plugged in at.
 
-    `charge_point` is the last one, null on the road. `faults` are `name:device` of itself, its charge point, its meter and its site.
+    `charge_point` is the last one, null on the road. `faults` are `name:device` of itself, its charge point, its meter and its site; while
+    it is away, of itself and of the meter of its own charge point.
     """
 
     vehicle_id: str
