@@ -120,6 +120,19 @@ def test_counters_that_the_gateway_must_know_of_are_told(broker: LocalBroker) ->
     )
 
 
+def test_that_shared_connections_do_not_flap_is_told(broker: LocalBroker, tmp_path: Path) -> None:
+    done = simulate(broker.url, "--scenario", "heat-wave", "--devices", "1", "--duration", "0.1")
+    assert (done.returncode, done.stderr) == (
+        0,
+        "joulegate: connections of heat-wave flap only with --per-device: here 4 carry all devices, and none drops\n",
+    )
+    own = simulate(broker.url, "--scenario", "heat-wave", "--devices", "1", "--duration", "0.1", "--per-device")
+    assert (own.returncode, own.stderr) == (0, "")
+    (tmp_path / "faults").write_text("flapping\n")
+    done = simulate(broker.url, "--devices", "1", "--duration", "0.5", "--faults", str(tmp_path / "faults"))
+    assert "flapping_needs_per_device" in done.stderr
+
+
 def test_a_backfill_that_the_brokers_queue_may_not_hold_is_told_with_a_speed_that_it_does() -> None:
     done = simulate("mqtt://127.0.0.1:1", "--backfill", "6d", "--devices", "2000")
     assert "34,560,000 readings may come faster" in done.stderr

@@ -351,6 +351,19 @@ def test_too_few_files_for_the_connections_is_an_error_that_says_what_to_do(monk
         connections.allow_files(20_200)
 
 
+def test_too_few_ports_for_the_connections_is_an_error_that_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "PORT_RANGE", tmp_path / "range")
+    connections.require_ports(10**6)  # a kernel that does not tell
+    (tmp_path / "range").write_text("32768\t60999\n")
+    connections.require_ports(28_232)
+    with pytest.raises(
+        JoulegateError, match=r"28,233 local ports, and net.ipv4.ip_local_port_range has 28,232: .*14,116 pairs"
+    ):
+        connections.require_ports(28_233)
+
+
 async def test_a_broker_that_is_not_there_is_an_error_at_once() -> None:
     address = BrokerAddress("127.0.0.1", free_port())
     with pytest.raises(BrokerUnavailableError, match="cannot be reached"):

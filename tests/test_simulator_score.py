@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from joulegate_simulator.score import Point, RaisedAlert, Truth, score_answers
-from joulegate_simulator.truth import Heading, TruthLine
+from joulegate_simulator.truth_files import Heading, TruthLine
 from up_harness import PROGRAM, Up, running
 
 TEN = datetime(2026, 11, 25, 10, tzinfo=UTC)
@@ -58,13 +58,19 @@ class Given:
 def test_a_score_worked_by_hand() -> None:
     lines = {
         "v-1": [line(0, 1.0, 0.9), line(1, 1.0, 0.8), line(2, 1.0, 0.8), line(3, 0.1, 0.01, "grid_outage:site-1")],
+        # the meter of an empty charge point is off in an outage, and the vehicle on the road is not
+        "v-3": [line(0, 0.1, 0.01, "grid_outage:m-3", vehicle="v-3")],
         "v-2": [line(0, 2.0, 1.8, "meter_dead:m-2", vehicle="v-2"), line(1, 2.0, 1.8, "silent:v-2", vehicle="v-2")],
     }
     truth = Truth(
         Heading("x", 1, 2, backfilled=False), {v: {one.bucket: one for one in some} for v, some in lines.items()}
     )
     answers = Given(
-        {"v-1": [Point(1.2, 0.9), Point(1.0, 0.8), Point(None, None), Point(0.1, 0.01)], "v-2": []},
+        {
+            "v-1": [Point(1.2, 0.9), Point(1.0, 0.8), Point(None, None), Point(0.1, 0.01)],
+            "v-2": [],
+            "v-3": [Point(0.1, 0.01)],
+        },
         [
             RaisedAlert("low_efficiency", "v-1", TEN),
             RaisedAlert("low_efficiency", "v-2", TEN),
@@ -72,6 +78,7 @@ def test_a_score_worked_by_hand() -> None:
             RaisedAlert("silent_device", "v-2", TEN - QUARTER),  # before it
             RaisedAlert("silent_device", "v-1", TEN),  # an outage silences the vehicle and its meter
             RaisedAlert("silent_device", "m-1", TEN + QUARTER),
+            RaisedAlert("silent_device", "m-3", TEN),
             RaisedAlert("silent_device", "m-2", TEN),  # its vehicle was silent, not the meter
             RaisedAlert("implausible", "v-2", TEN),
         ],
@@ -87,12 +94,12 @@ def test_a_score_worked_by_hand() -> None:
         "alerts low_efficiency": (1, 1, 0),
         "alerts implausible": (1, 0, 0),
         "alerts register_reset": (0, 0, 0),
-        "alerts silent_device": (2, 1, 1),
+        "alerts silent_device": (3, 1, 1),
     }
     assert score.tallies["alerts low_efficiency"].precision == 0.5
     assert score.tallies["alerts register_reset"].recall is None
-    assert score.ac_error == pytest.approx((0.2 + 1.0 + 4.0) / 7.1)
-    assert score.dc_error == pytest.approx((0.8 + 3.6) / 6.11)
+    assert score.ac_error == pytest.approx((0.2 + 1.0 + 4.0) / 7.2)
+    assert score.dc_error == pytest.approx((0.8 + 3.6) / 6.12)
 
 
 @pytest.fixture(scope="module")

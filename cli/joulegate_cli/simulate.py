@@ -89,7 +89,10 @@ def simulate(
     ] = None,
     truth: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write what is true as JSON lines, for `joulegate simulate score`."),
+        typer.Option(
+            metavar="FILE",
+            help="Write what is true, for `joulegate simulate score`: JSON lines, or Parquet when the name ends in .parquet.",
+        ),
     ] = None,
     speed: Annotated[
         float | None,
@@ -157,6 +160,7 @@ def simulate(
     )
     _check_clock_window(options, settings)
     _note_energy_kinds(options, settings)
+    _note_flapping(options)
     _note_queue(options)
     result = _run(options, settings, shown=sys.stderr.isatty() and not quiet)
     if not result.complete:
@@ -220,6 +224,18 @@ def _note_energy_kinds(options: "SimulationOptions", settings: "Settings") -> No
                 f"joulegate: {stream}s of {options.scenario} publish {wanted} energies: the gateway must run with {name}={wanted}",
                 file=sys.stderr,
             )
+
+
+def _note_flapping(options: "SimulationOptions") -> None:
+    """Says that the scenario's connections do not flap where none is a device's."""
+    from joulegate_simulator.scenario import load_scenario
+
+    if not options.per_device and "flapping" in load_scenario(options.scenario).faults:
+        print(
+            f"joulegate: connections of {options.scenario} flap only with --per-device: "
+            f"here {options.connections} carry all devices, and none drops",
+            file=sys.stderr,
+        )
 
 
 def _note_queue(options: "SimulationOptions") -> None:

@@ -1,5 +1,6 @@
 """`joulegate simulate score`: compares a truth file with what the HTTP API answers."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -42,8 +43,9 @@ def score(
     known = read_truth(truth)
     settings = load_settings(os.environ)
     with bar("asking", total=len(known.lines)) as advance:
-        api = HttpAnswers(url or f"http://{settings.http_host}:{settings.http_port}", asked=lambda: advance(1))
-        result = score_answers(known, api)
+        base = url or f"http://{settings.http_host}:{settings.http_port}"
+        with contextlib.closing(HttpAnswers(base, asked=lambda: advance(1))) as api:
+            result = score_answers(known, api)
     start, end = known.window
     print(
         f"{known.heading.scenario}, seed {known.heading.seed}: {result.vehicles:,} vehicles, {start:%F %R} to {end:%F %R} UTC"
@@ -74,6 +76,10 @@ class HttpAnswers:
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._connection = kind(parts.hostname, parts.port, timeout=TIMEOUT_SECONDS)
         self._asked = asked
+
+    def close(self) -> None:
+        """Closes the connection; the next question opens one again."""
+        self._connection.close()
 
     def series(self, vehicle_id: str, start: datetime, end: datetime) -> "Mapping[datetime, Point]":
         """The vehicle's quarters of an hour."""

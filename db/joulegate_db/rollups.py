@@ -59,6 +59,10 @@ class Rollups:
         """Becomes the roller, for as long as the connection lasts; False while another one is."""
         return bool(await self._connection.fetchval(query("roll_lock")))
 
+    async def begun(self) -> bool:
+        """Whether there is a reading, or a bucket was closed. Before, none needs to be: history may be filled in first."""
+        return bool(await self._connection.fetchval(query("roll_begun")))
+
     async def rolled_until(self) -> datetime:
         """Up to when rollups are computed, whoever rolls; the epoch when none are."""
         until: datetime = await self._connection.fetchval(query("roll_until"))

@@ -1,7 +1,7 @@
 """The backlog: whether what waited at the broker is being drained, and to which measured time that has come.
 
 Buckets are not closed under it. A reading of a closed bucket is late: it costs a mark, and the bucket is computed anew, again and again
-while its readings come in (docs/performance.md, "After an outage").
+while its readings come in (docs/performance.md, "After an outage"). A simulator that backfills days is such a backlog too.
 """
 
 import asyncio
@@ -14,10 +14,12 @@ from datetime import datetime
 import msgspec
 
 from joulegate_core.telemetry import Rejection
+from joulegate_db.rollups import CLOSE_AFTER
+from joulegate_db.windows import bucket_of
 from joulegate_gateway.inbox import Delivery
 
 WINDOW_SECONDS = 10.0
-"""What was committed within so long is looked at together; a transaction takes less."""
+"""What was committed within so long is looked at together; a transaction takes less. Publishers of one fleet are not further apart."""
 
 MANY = 200
 """Fewer readings than this in a window are no load, whatever their times: the late ones of a few devices."""
@@ -29,7 +31,7 @@ UNKNOWN_SECONDS = 30.0
 """So long after the start the wait for the broker does not keep buckets from being closed."""
 
 MAX_HOLD_SECONDS = 3600.0
-"""A backlog that takes longer does not keep them open: what answers read from open buckets grows meanwhile."""
+"""A backlog that comes no further for longer does not keep them open: what answers read from open buckets grows meanwhile."""
 
 
 class _Committed(msgspec.Struct, frozen=True):
@@ -40,12 +42,19 @@ class _Committed(msgspec.Struct, frozen=True):
     newest: datetime
 
 
+class _Held(msgspec.Struct, frozen=True):
+    """The first bucket that is kept open, since when (monotonic seconds)."""
+
+    bucket: datetime
+    since: float
+
+
 class Backlog:
     """Told of every connection and of every committed batch."""
 
     def __init__(self) -> None:
         self._window: deque[_Committed] = deque()
-        self._held_since: float | None = None
+        self._held: _Held | None = None
         self._known = asyncio.Event()
 
     def connected(self, *, session_present: bool) -> None:
@@ -70,16 +79,27 @@ class Backlog:
                 await self._known.wait()
 
     def closing_time(self, now: datetime) -> datetime:
-        """`now`, or the earlier time to which a backlog has come: the time by which buckets are closed."""
+        """`now`, or the earlier time to which a backlog had come a window ago: the time by which buckets are closed.
+
+        A window ago, because not all parts of it come equally fast: what is behind the newest by so long is not late yet.
+        """
         self._forget()
-        reached = max((one.newest for one in self._window), default=now)
-        if reached >= now or sum(one.count for one in self._window) < MANY:
-            self._held_since = None
+        recently = time.monotonic() - WINDOW_SECONDS
+        recent = [one for one in self._window if one.at >= recently] or list(self._window)  # it may falter for a window
+        reached = max((one.newest for one in recent), default=now)
+        if reached > now - CLOSE_AFTER or sum(one.count for one in recent) < MANY:
+            self._held = None
             return now
-        self._held_since = self._held_since or time.monotonic()
-        return now if time.monotonic() - self._held_since > MAX_HOLD_SECONDS else reached
+        before = (one.newest for one in self._window if one.at < recently)
+        return self._hold(min(reached, max(before, default=min(one.newest for one in recent))), now)
+
+    def _hold(self, until: datetime, now: datetime) -> datetime:
+        """`until`; `now` when that has been in the same bucket for too long."""
+        if self._held is None or bucket_of(until) > self._held.bucket:
+            self._held = _Held(bucket_of(until), time.monotonic())
+        return now if time.monotonic() - self._held.since > MAX_HOLD_SECONDS else until
 
     def _forget(self) -> None:
-        oldest = time.monotonic() - WINDOW_SECONDS
+        oldest = time.monotonic() - 2 * WINDOW_SECONDS
         while self._window and self._window[0].at < oldest:
             self._window.popleft()

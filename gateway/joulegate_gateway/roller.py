@@ -11,7 +11,8 @@ from joulegate_core.errors import DatabaseUnavailableError
 from joulegate_core.settings import Settings
 from joulegate_db.connect import ROLLER_SETTINGS, connect
 from joulegate_db.failures import DATABASE_ERRORS, describe
-from joulegate_db.rollups import MARKS_A_STEP, EnergyDefaults, Rollups
+from joulegate_db.rollups import CLOSE_AFTER, MARKS_A_STEP, EnergyDefaults, Rollups
+from joulegate_db.windows import bucket_of
 from joulegate_gateway.backlog import Backlog
 from joulegate_gateway.retention import Retention
 from joulegate_gateway.watch import Watch
@@ -20,6 +21,9 @@ log = structlog.get_logger()
 
 ROUND_SECONDS = 10.0
 """Late readings are in the rollups at most this much later; until then they are read from history."""
+
+FIRST_SECONDS = 2.0
+"""How often an empty history is looked at, and the wait after its first readings: what follows them may be days, and closed for none."""
 
 
 def energy_defaults(settings: Settings) -> EnergyDefaults:
@@ -62,8 +66,14 @@ async def _roll_on_one_connection(
             log.warning("rollups_begin_anew", reason="the energy settings changed")
         watch = Watch(connection, settings, clock)
         retention = Retention(connection, settings, clock, removed)
+        empty = not await rollups.begun()
+        while empty:
+            rolled_until.set(bucket_of(clock() - CLOSE_AFTER).timestamp())  # nothing is missing in the rollups
+            await retention.round()
+            empty = not await rollups.begun()
+            await asyncio.sleep(FIRST_SECONDS)
         while True:
-            await _round(rollups, watch, backlog.closing_time(clock()))
+            await roll_once(rollups, watch, backlog.closing_time(clock()))
             rolled_until.set((await rollups.rolled_until()).timestamp())
             await retention.round()
             await asyncio.sleep(ROUND_SECONDS)
@@ -71,7 +81,8 @@ async def _roll_on_one_connection(
         connection.terminate()
 
 
-async def _round(rollups: Rollups, watch: Watch, closing_time: datetime) -> None:
+async def roll_once(rollups: Rollups, watch: Watch, closing_time: datetime) -> None:
+    """One round: closes the buckets that ended before `closing_time`, computes those anew that late readings touched, and watches."""
     rolled = False
     async for step in rollups.roll(closing_time):
         rolled = True

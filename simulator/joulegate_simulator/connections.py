@@ -7,6 +7,7 @@ import secrets
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 from typing import Literal
 
 from joulegate_core.broker import BrokerAddress
@@ -20,6 +21,9 @@ OPENING_AT_ONCE = 64
 
 SPARE_FILES = 200
 """Open files beside the connections: logs, libraries, the event loop."""
+
+PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+"""Each connection to a broker has a local port of its own out of these."""
 
 MOST_WAITING = 1000
 """Messages that wait for one device's connection; then the feed waits with them."""
@@ -138,12 +142,13 @@ async def open_connections(
 
     Raises:
         BrokerUnavailableError: the broker cannot be reached, or refuses.
-        JoulegateError: this process may not open so many connections; it says how many and what to do.
+        JoulegateError: this process may not open so many connections, or this machine not to one broker; with the way out.
     """
     if own is None:
         run_id = secrets.token_hex(4)
         publishers = [Publisher(address, client_id=f"joulegate-simulator-{run_id}-{n}") for n in range(count)]
     else:
+        require_ports(len(own))
         allow_files(len(own) + SPARE_FILES)
         tls = address.ssl_context()
         publishers = [
@@ -171,6 +176,24 @@ async def _open(publishers: Sequence[Publisher], opened: list[Publisher], stop: 
         for result in results:
             if isinstance(result, BaseException):
                 raise result
+
+
+def require_ports(needed: int) -> None:
+    """Checks that there are local ports for so many connections to one address, where the kernel tells.
+
+    Raises:
+        JoulegateError: there are not; with the numbers and the way out.
+    """
+    try:
+        least, most = map(int, PORT_RANGE.read_text(encoding="ascii").split())
+    except (OSError, ValueError):
+        return
+    if (ports := most - least + 1) < needed:
+        raise JoulegateError(
+            f"a connection for each device needs {needed:,} local ports, and net.ipv4.ip_local_port_range has {ports:,}: "
+            f"widen it (`sysctl -w net.ipv4.ip_local_port_range='1024 65535'` has 64,512), simulate at most {ports // 2:,} pairs, "
+            "or leave --per-device out"
+        )
 
 
 def allow_files(needed: int) -> None:

@@ -23,7 +23,8 @@ from joulegate_simulator.logins import device_addresses
 from joulegate_simulator.scenario import DEFAULT, Scenario, load_scenario
 from joulegate_simulator.simulated_site import SimulatedSite
 from joulegate_simulator.simulated_time import NO_LIMIT, SimulatedTime
-from joulegate_simulator.truth import Heading, TruthWriter
+from joulegate_simulator.truth import TruthWriter
+from joulegate_simulator.truth_files import Heading
 from joulegate_simulator.vehicle import Mode
 
 DRAIN_SECONDS = 5.0
@@ -182,9 +183,8 @@ class _Simulation:
                 tasks.create_task(self._report(connections, on_progress), name="simulator progress"),
             ]
             if self._options.faults is not None:
-                helpers.append(
-                    tasks.create_task(watch_control(self._options.faults, self._plan), name="simulator faults")
-                )
+                watch = watch_control(self._options.faults, self._plan, per_device=self._options.per_device)
+                helpers.append(tasks.create_task(watch, name="simulator faults"))
             await asyncio.wait(feeds)
             for helper in helpers:
                 helper.cancel()

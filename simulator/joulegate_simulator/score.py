@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from joulegate_core.errors import JoulegateError
-from joulegate_simulator.truth import Heading, TruthLine
+from joulegate_simulator.truth_files import Heading, TruthLine, read_truth_file
 
 BUCKET = timedelta(minutes=15)
 DAY = timedelta(hours=24)
@@ -101,17 +101,15 @@ def read_truth(path: Path) -> Truth:
     """
     read = 0
     lines: dict[str, dict[datetime, TruthLine]] = {}
-    decode = msgspec.json.Decoder(TruthLine).decode
     try:
-        with path.open("rb") as file:
-            heading = msgspec.json.decode(file.readline(), type=Heading)
-            for text in file:
-                read += 1
-                line = decode(text)
-                lines.setdefault(line.vehicle_id, {})[line.bucket] = line
+        heading, every_line = read_truth_file(path)
+        read = 1
+        for line in every_line:
+            read += 1
+            lines.setdefault(line.vehicle_id, {})[line.bucket] = line
     except OSError as error:
-        raise JoulegateError(f"the truth file {path} cannot be read: {error.strerror}") from None
-    except msgspec.MsgspecError as error:
+        raise JoulegateError(f"the truth file {path} cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
         raise JoulegateError(
             f"{path} is not a truth file of `joulegate simulate --truth`: line {read + 1}: {error}"
         ) from None
@@ -190,14 +188,14 @@ def _sums(lines: Iterable[TruthLine]) -> tuple[float, float]:
 
 
 def _struck(lines: Iterable[TruthLine], faults: set[str]) -> set[str]:
-    """The devices that had one of these faults. A site's outage silences its vehicles and meters."""
+    """The devices that had one of these faults. A site's outage silences what is plugged in there, and its meter."""
     struck: set[str] = set()
     for line in lines:
         for fault in line.faults:
             name, _, device = fault.partition(":")
             if name not in faults:
                 continue
-            if name == "grid_outage":
+            if name == "grid_outage" and device.startswith("site-"):
                 struck |= {line.vehicle_id, line.meter_id or line.vehicle_id}
             else:
                 struck.add(device)

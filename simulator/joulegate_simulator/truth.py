@@ -1,13 +1,11 @@
-"""The ground truth as JSON lines: for each vehicle and quarter of an hour what really flowed, and which faults were on."""
+"""The ground truth: for each vehicle and quarter of an hour what really flowed, and which faults were on."""
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self
 
-import msgspec
-
-from joulegate_core.errors import JoulegateError
 from joulegate_simulator.site import Site
+from joulegate_simulator.truth_files import Heading, TruthLine, create_truth_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,32 +14,6 @@ if TYPE_CHECKING:
     from joulegate_simulator.device import MeterDevice, VehicleDevice
 
 BUCKET_MS = 15 * 60 * 1000
-_encode = msgspec.json.Encoder().encode
-
-
-class Heading(msgspec.Struct, frozen=True, rename="camel"):
-    """The first line of a truth file. `backfilled`: whether its readings were sent later than they were measured."""
-
-    scenario: str
-    seed: int
-    devices: int
-    backfilled: bool
-
-
-class TruthLine(msgspec.Struct, frozen=True, rename="camel"):
-    """One vehicle in one bucket, [bucket, bucket + 15 min). Energies in kWh: AC at the grid side of the charger that it was plugged in at.
-
-    `charge_point` is the last one, null on the road. `faults` are `name:device` of itself, its charge point, its meter and its site.
-    """
-
-    vehicle_id: str
-    bucket: datetime
-    charge_point: str | None
-    meter_id: str | None
-    kwh_ac: float
-    kwh_dc: float
-    efficiency: float | None
-    faults: list[str]
 
 
 class _Sum:
@@ -76,16 +48,12 @@ class TruthWriter:
     """Writes a line when a vehicle's bucket is over; the last ones when it closes.
 
     Raises:
-        JoulegateError: the file cannot be written.
+        JoulegateError: the file cannot be written, or it is to be Parquet and pyarrow is not installed.
     """
 
     def __init__(self, path: Path, heading: Heading) -> None:
         self._sums: dict[str, _Sum] = {}
-        try:
-            self._file: IO[bytes] = path.open("wb")
-        except OSError as error:
-            raise JoulegateError(f"the truth file {path} cannot be written: {error.strerror}") from error
-        self._write(heading)
+        self._file = create_truth_file(path, heading)
 
     def __enter__(self) -> Self:
         return self
@@ -94,7 +62,7 @@ class TruthWriter:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: "TracebackType | None"
     ) -> None:
         for vehicle_id, open_sum in self._sums.items():
-            self._write(open_sum.line(vehicle_id))
+            self._file.write(open_sum.line(vehicle_id))
         self._file.close()
 
     def add(self, site: Site, meters: "Sequence[MeterDevice]", vehicles: "Sequence[VehicleDevice]", at_ms: int) -> None:
@@ -113,15 +81,17 @@ class TruthWriter:
                     one.faults.add(f"charger_degraded:cp-{point.number:05d}")
                 if not site.powered:
                     one.faults.add(f"grid_outage:site-{site.number}")
+            elif vehicle.home is not None:  # away: its own meter goes on without it, or does not
+                meter = vehicle.home.meter.meter_id
+                one.add_faults(meter_faults[meter], meter)
+                if not site.powered:
+                    one.faults.add(f"grid_outage:{meter}")
 
     def _sum(self, vehicle_id: str, bucket: int) -> _Sum:
         """The vehicle's open bucket; one that is over is written."""
         one = self._sums.get(vehicle_id)
         if one is None or one.bucket != bucket:
             if one is not None:
-                self._write(one.line(vehicle_id))
+                self._file.write(one.line(vehicle_id))
             one = self._sums[vehicle_id] = _Sum(bucket)
         return one
-
-    def _write(self, line: msgspec.Struct) -> None:
-        self._file.write(_encode(line) + b"\n")
