@@ -67,6 +67,7 @@ async def empty_cluster_database(*, workers: bool = True) -> AsyncIterator[str]:
             await connection.close()
         connection = await asyncpg.connect(on(url, name))
         await connection.execute(f"alter database {name} set citus.shard_count = {SHARDS}")
+        await connection.execute(f"alter database {name} set citus.max_cached_conns_per_worker = 16")
         for node in nodes:
             if not workers and not node["coordinator"]:
                 continue

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 import test_fleet_oracle
+import test_gateway_ingest
 import test_performance_oracle
 import test_writer
 from citus_harness import cluster_stand, empty
@@ -57,6 +58,10 @@ test_the_first_content_wins = test_writer.test_the_first_content_wins_within_a_b
 test_other_content_is_a_conflict = test_writer.test_other_content_in_a_later_batch_is_a_conflict
 test_the_same_id_in_both_streams = test_writer.test_the_same_id_in_both_streams_is_two_devices
 test_presence_by_quarter_of_an_hour = test_writer.test_presence_by_quarter_of_an_hour
+test_a_pair_lands = test_gateway_ingest.test_a_pair_lands_in_history_live_presence_and_devices
+test_duplicate_and_conflict = (
+    test_gateway_ingest.test_the_same_reading_again_is_a_duplicate_and_other_content_a_conflict
+)
 
 
 @few
