@@ -122,6 +122,11 @@ bucket_edges = st.tuples(st.integers(-2, 8), st.integers(-2, 8)).map(
 def test_sums_over_whole_buckets_equal_brute_force(
     stand: Stand, fleet: Fleet, happenings: list[Step], span: Span
 ) -> None:
+    compare(stand, fleet, happenings, span)
+
+
+def compare(stand: Stand, fleet: Fleet, happenings: list[Step], span: Span) -> None:
+    """Every vehicle's sums of the span and of the last day, and what nobody could be given."""
     found, unattributed, day = stand.sums(fleet, happenings, span)
     last_day = (ROLLED_UNTIL - timedelta(hours=24), ROLLED_UNTIL)
     for vehicle in {*VEHICLES, "v-unseen", *found, *day}:

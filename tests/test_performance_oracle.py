@@ -151,6 +151,11 @@ def known(fleet: Fleet, vehicle: str) -> bool:
 def test_the_answer_equals_brute_force(
     stand: Stand, fleet: Fleet, happenings: list[Step], edges: tuple[datetime, datetime, datetime]
 ) -> None:
+    compare(stand, fleet, happenings, edges)
+
+
+def compare(stand: Stand, fleet: Fleet, happenings: list[Step], edges: tuple[datetime, datetime, datetime]) -> None:
+    """Every vehicle's answer over three windows that meet."""
     a, b, c = edges
     for device, window, answer in stand.answers(fleet, happenings, [(a, b), (b, c), (a, c)]):
         if known(fleet, device):

@@ -8,6 +8,7 @@ from functools import partial
 import asyncpg
 
 from joulegate_db.checked_pool import CheckedPool, open_checked_pool
+from joulegate_db.citus import is_distributed
 from joulegate_db.connect import PLAIN_READER_SETTINGS, READER_SETTINGS
 from joulegate_db.evidence import gather
 from joulegate_db.live import MeterState, VehicleState, meter_state, vehicle_state
@@ -31,6 +32,7 @@ class Reader:
     def __init__(self, pool: CheckedPool, plain: CheckedPool) -> None:
         self._pool = pool
         self._plain = PlainQuestions(plain)
+        self._is_distributed: bool | None = None
 
     async def check(self, seconds: float = ANSWER_SECONDS) -> None:
         """Returns when the database is reached, within so many seconds, and has the right schema. Cheap: for readiness."""
@@ -43,12 +45,21 @@ class Reader:
 
     async def performance(self, vehicle: str, window: Window) -> Performance | None:
         """The performance answer for [window.start, window.end), None for a vehicle that was never seen nor linked."""
-        answer = await self._plain.ask(Question(vehicle, window))
-        if answer is not None:
-            return answer
+        if not await self._history_is_distributed():
+            answer = await self._plain.ask(Question(vehicle, window))
+            if answer is not None:
+                return answer
         async with self.snapshot() as connection:
             evidence = await gather(connection, vehicle, window)
         return None if evidence is None else performance(vehicle, window, evidence)
+
+    async def _history_is_distributed(self) -> bool:
+        """Then Citus cannot plan the plain case's statement, and the general way answers. Asked once: who distributes restarts the
+        sidecars (docs/scale.md)."""
+        if self._is_distributed is None:
+            async with self._pool.connection() as connection:
+                self._is_distributed = await is_distributed(connection)
+        return self._is_distributed
 
     async def series(self, vehicle: str, window: Window, step: timedelta) -> list[SeriesPoint] | None:
         """The same in steps, cut at UTC multiples of `step` (a multiple of 15 minutes)."""

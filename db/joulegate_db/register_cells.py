@@ -9,6 +9,7 @@ import asyncpg
 import msgspec
 
 from joulegate_core.telemetry import Stream
+from joulegate_db.citus import form
 from joulegate_db.registers import Counter, Energy, energies
 from joulegate_db.roll_view import Register
 from joulegate_db.sql import query
@@ -57,9 +58,10 @@ async def register_energies(
     """For each place in `ranges` the fields of its cell that depend on energies."""
     worths: dict[Place, dict[str, float]] = {}
     begins = await _begins(connection, stream, ranges)
+    statement = await form(connection, query(f"register_readings_{stream}"))
     for part, (since, baseline) in zip(ranges, begins, strict=True):
         wide = part.window.in_whole_buckets()
-        rows = await connection.fetch(query(f"register_readings_{stream}"), [part.device], [since], [wide.end])
+        rows = await connection.fetch(statement, [part.device], [since], [wide.end])
         worths |= _worths(part, rows, baseline)
     return worths
 

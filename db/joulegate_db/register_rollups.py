@@ -15,6 +15,7 @@ import asyncpg
 import msgspec
 
 from joulegate_core.telemetry import Stream
+from joulegate_db.citus import form
 from joulegate_db.presence import BUCKET
 from joulegate_db.registers import Counter, Limits, Outcome, energies
 from joulegate_db.sql import query
@@ -77,7 +78,7 @@ async def _compute(
     look_back: timedelta,
 ) -> dict[str, _Computed]:
     rows = await connection.fetch(
-        query(f"register_readings_{stream}"),
+        await form(connection, query(f"register_readings_{stream}")),
         [span.device for span in spans],
         [starts[span.device][0] for span in spans],
         [span.until for span in spans],

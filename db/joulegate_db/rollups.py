@@ -9,6 +9,7 @@ import msgspec
 
 from joulegate_core.settings import EnergyKind
 from joulegate_core.telemetry import Stream
+from joulegate_db.citus import settle_writers
 from joulegate_db.declarations import declarations_locked
 from joulegate_db.presence import BUCKET, EPOCH
 from joulegate_db.register_rollups import Span, recompute_registers
@@ -77,8 +78,7 @@ class Rollups:
     async def roll(self, now: datetime) -> AsyncIterator[Rolled]:
         """Closes the buckets that ended two minutes before `now`, and computes their rollups in steps."""
         until = bucket_of(now - CLOSE_AFTER)
-        row = await self._connection.fetchrow(query("roll_close"), until)
-        since, until = row["rolled_until"], row["closed_until"]
+        since, until = await self._close(until)
         if since == EPOCH:  # nothing was ever rolled: begin where history begins
             oldest = await self._connection.fetchval(query("roll_oldest"))
             since = until if oldest is None else min(bucket_of(oldest), until)
@@ -93,6 +93,7 @@ class Rollups:
         """Computes the buckets anew that late readings touched, up to a limit; returns how many (device, bucket) there were."""
         async with declarations_locked(self._connection):
             marks = await self._connection.fetch(query("roll_take_marks"), MARKS_A_STEP)
+            await settle_writers(self._connection)  # the marks' readings are seen by what follows
             for stream in Stream:
                 rows = [(row["device"], row["bucket"]) for row in marks if row["kind"] == stream]
                 if rows:
@@ -111,6 +112,14 @@ class Rollups:
         """Computes the rollups of the step's buckets. Part of a transaction of the caller's, under the lock of declarations."""
         for stream in Stream:
             await self._roll("roll_range", stream, step.since, step.until)
+
+    async def _close(self, until: datetime) -> tuple[datetime, datetime]:
+        """Closes the buckets before `until`; returns up to where the rollups are computed, and up to where buckets are closed."""
+        async with self._connection.transaction():
+            await self._connection.execute(query("archive_wait_for_writers"))
+            await settle_writers(self._connection)
+            row = await self._connection.fetchrow(query("roll_close"), until)
+        return row["rolled_until"], row["closed_until"]
 
     async def _roll_range(self, step: Rolled) -> None:
         async with declarations_locked(self._connection):

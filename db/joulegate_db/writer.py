@@ -10,6 +10,7 @@ from msgspec.structs import astuple
 
 from joulegate_core.reasons import Reason
 from joulegate_core.telemetry import Message, MeterReading, Rejection, Stream, VehicleReading
+from joulegate_db.citus import form
 from joulegate_db.connect import WRITER_SETTINGS, connect, require_settings, unavailable
 from joulegate_db.failures import DATABASE_ERRORS
 from joulegate_db.migrate import require_schema
@@ -228,7 +229,8 @@ class Writer:
         if committed == len(messages):
             return []
         times = [_ts(message) for message in messages]
-        rows = await self._connection.fetch(tables.conflicts, min(times), max(times))
+        statement = await form(self._connection, tables.conflicts)
+        rows = await self._connection.fetch(statement, min(times), max(times))
         conflicts = [_as_conflict(messages[row["position"]]) for row in rows]
         tally.duplicate += len(messages) - committed - len(conflicts)
         return conflicts

@@ -18,6 +18,7 @@ from joulegate_core.clock import utc_now
 from joulegate_core.telemetry import Stream
 from joulegate_db import archive as db
 from joulegate_db.archive import ArchiveState, DayTable, midnight
+from joulegate_db.citus import is_distributed
 
 DAY = timedelta(days=1)
 
@@ -63,6 +64,10 @@ async def archive_days(
 
 async def require_owner(connection: asyncpg.Connection) -> None:
     """Raises ArchiveError before anything is written or sealed that could then not be taken out."""
+    if await is_distributed(connection):
+        raise ArchiveError(
+            "history is distributed over a Citus cluster, whose days cannot be archived or restored (docs/scale.md): nothing was done"
+        )
     if not await db.is_owner(connection):
         raise ArchiveError(
             "archiving and restoring take tables out of history and put them in, which needs the owner's login: "

@@ -7,8 +7,7 @@
         span.stay, span.device, rollup.charge_point, rollup.linked_vehicle, rollup.bucket, rollup.kwh as bucket_kwh,
         rollup.readings as bucket_readings, rollup.readings, rollup.kwh, rollup.late,
         rollup.resets, rollup.glitches, rollup.jumps, rollup.recovered
-    from unnest($1::int[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[])
-        as span (stay, device, charge_point, since, until)
+    from (select * from unnest($1::int[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[]) as span (stay, device, charge_point, since, until)) as span
     cross join lateral (
         select bucket, charge_point, linked_vehicle, kwh, readings, late, resets, glitches, jumps, recovered
         from meter_rollup_15m
@@ -22,9 +21,9 @@ union all
     select
         span.stay, span.device, cell.charge_point, cell.linked_vehicle, cell.bucket, cell.bucket_kwh, cell.bucket_readings, cell.readings, cell.kwh, cell.late,
         0, 0, 0, 0
-    from unnest(
+    from (select * from unnest(
         $6::int[], $7::text[], $8::text[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[]
-    ) as span (stay, device, charge_point, since, until, inner_since, inner_until)
+    ) as span (stay, device, charge_point, since, until, inner_since, inner_until)) as span
     cross join lateral (
         select
             charge_point, coalesce(links.vehicle, '') as linked_vehicle,
@@ -38,7 +37,7 @@ union all
         ) as reading
         left join links on links.meter = span.device and links.valid @> reading.ts
         where charge_point = coalesce(span.charge_point, charge_point)
-        group by charge_point, bucket, links.vehicle
+        group by device, charge_point, bucket, links.vehicle
     ) as cell
 )
 order by device, charge_point, bucket

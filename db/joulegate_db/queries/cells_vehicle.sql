@@ -8,8 +8,7 @@
         span.stay, span.device, rollup.charge_point, '' as linked_vehicle, rollup.bucket, rollup.kwh as bucket_kwh,
         rollup.readings as bucket_readings, rollup.readings, rollup.kwh, rollup.late,
         rollup.resets, rollup.glitches, rollup.jumps, rollup.recovered, rollup.temperatures, rollup.gap, rollup.first_ts, rollup.last_ts
-    from unnest($1::int[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[])
-        as span (stay, device, charge_point, since, until)
+    from (select * from unnest($1::int[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[]) as span (stay, device, charge_point, since, until)) as span
     cross join lateral (
         select bucket, charge_point, kwh, readings, late, resets, glitches, jumps, recovered, temperatures, gap, first_ts, last_ts
         from vehicle_rollup_15m
@@ -23,9 +22,9 @@ union all
     select
         span.stay, span.device, cell.charge_point, '', cell.bucket, cell.bucket_kwh, cell.bucket_readings, cell.readings, cell.kwh, cell.late,
         0, 0, 0, 0, cell.temperatures, cell.gap, cell.first_ts, cell.last_ts
-    from unnest(
+    from (select * from unnest(
         $6::int[], $7::text[], $8::text[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[]
-    ) as span (stay, device, charge_point, since, until, inner_since, inner_until)
+    ) as span (stay, device, charge_point, since, until, inner_since, inner_until)) as span
     cross join lateral (
         select
             charge_point, bucket, sum(kwh) as bucket_kwh, count(*) as bucket_readings,
@@ -37,7 +36,7 @@ union all
         from (
             select
                 *,
-                extract(epoch from ts - lag(ts) over (partition by bucket, inside order by ts))::double precision as distance
+                extract(epoch from ts - lag(ts) over (partition by device, bucket, inside order by ts))::double precision as distance
             from (
                 select
                     *, date_bin('15 minutes', ts, timestamptz 'epoch') as bucket,
@@ -47,7 +46,7 @@ union all
             ) as binned
         ) as reading
         where charge_point = coalesce(span.charge_point, charge_point)
-        group by charge_point, bucket
+        group by device, charge_point, bucket
     ) as cell
 )
 order by device, charge_point, bucket

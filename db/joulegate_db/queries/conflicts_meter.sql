@@ -1,6 +1,7 @@
 -- Positions (from 0, in the order staged) of meter readings that differ from what history holds under the same (device, ts).
 -- $1, $2: the staged times' bounds, which let the planner leave out partitions. Each staged reading is looked up by itself
 -- (limit 1 keeps the planner from another way): a plan that was made while a partition was empty must suit a full one.
+-- Without `limit 1` it says the same (citus.py): the two are a key.
 select staged.position
 from (select row_number() over (order by ctid) - 1 as position, * from stage_meter) as staged
 cross join lateral (

@@ -1,16 +1,16 @@
 -- The readings of devices from history: for each place the times, in seconds since 1970, and the kWh as published, in no order.
 -- `linked_vehicle` is a meter's. $1 devices, $2 starts, $3 ends; $4 and $5 bound all ranges and leave out partitions.
 select span.device, place.charge_point, place.linked_vehicle, place.times, place.kwh
-from unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) as span (device, since, until)
+from (select * from unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) as span (device, since, until)) as span
 cross join lateral (
     select
         charge_point, '' as linked_vehicle,
         array_agg(extract(epoch from ts)::double precision) as times, array_agg(kwh) as kwh
     from (
-        select ts, kwh, charge_point
+        select device, ts, kwh, charge_point
         from vehicle_history
         where device = span.device and ts >= span.since and ts < span.until and ts >= $4 and ts < $5
     ) as reading
-    group by charge_point
+    group by device, charge_point
 ) as place
 order by span.device

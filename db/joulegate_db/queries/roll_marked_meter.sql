@@ -8,7 +8,7 @@ with rolled as (
         since as bucket, sum(kwh) as kwh, count(*) as readings,
         count(*) filter (where late) as late, device, charge_point,
         coalesce(links.vehicle, '') as linked_vehicle
-    from unnest($1::text[], $2::timestamptz[]) as touched (touched_device, since)
+    from (select * from unnest($1::text[], $2::timestamptz[]) as touched (touched_device, since)) as touched
     cross join lateral (
         select * from meter_history where device = touched_device and ts >= since and ts < since + interval '15 minutes'
     ) as history

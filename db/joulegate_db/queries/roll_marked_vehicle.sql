@@ -15,7 +15,7 @@ with rolled as (
             extract(epoch from ts - lag(ts) over (partition by device, bucket order by ts))::double precision as distance
         from (
             select history.*, since as bucket
-            from unnest($1::text[], $2::timestamptz[]) as touched (touched_device, since)
+            from (select * from unnest($1::text[], $2::timestamptz[]) as touched (touched_device, since)) as touched
             cross join lateral (
                 select * from vehicle_history where device = touched_device and ts >= since and ts < since + interval '15 minutes'
             ) as history

@@ -1,0 +1,97 @@
+"""The schema on Citus: which tables are distributed, and what differs where they are (docs/scale.md, docs/adr/0008).
+
+Both histories are distributed by device and co-located. All else stays on the coordinator, which every gateway, sidecar and command
+connects to: advisory locks, marks, triggers and the order of transactions are those of one server, as everywhere.
+"""
+
+import asyncpg
+
+from joulegate_core.errors import SchemaMismatchError
+from joulegate_db.sql import query
+
+DISTRIBUTED = {"meter_history": "device", "vehicle_history": "device"}
+"""Table to the column that it is distributed by."""
+
+FIRST = "meter_history"
+"""The others' rows lie where its rows of the same device lie."""
+
+INSTALL = (
+    "the database has no extension citus: put citus into shared_preload_libraries of the coordinator and of every worker, run "
+    "`create extension citus` as a superuser in the database of this name on each, then citus_set_coordinator_host and "
+    "citus_add_node on the coordinator (docs/scale.md)"
+)
+ADD_WORKERS = (
+    "no worker takes shards: run `select citus_add_node('worker', 5432)` for each worker, connected to the coordinator"
+)
+
+
+async def is_distributed(connection: asyncpg.Connection) -> bool:
+    """Whether history is on a cluster's workers.
+
+    Raises:
+        asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError: the database failed.
+    """
+    return bool(await _distributed(connection))
+
+
+async def form(connection: asyncpg.Connection, statement: str) -> str:
+    """The text of `statement` for this database.
+
+    Citus cannot send a LIMIT in a lateral subquery to the shards. The statements that are brought here say the same without;
+    on one server it keeps the planner on the primary key.
+
+    Raises:
+        as `is_distributed`.
+    """
+    return statement.replace("limit 1\n", "\n") if await is_distributed(connection) else statement
+
+
+async def settle_writers(connection: asyncpg.Connection) -> None:
+    """Returns when what this server shows as committed is committed on the workers, too. Nothing to do where history is not distributed.
+
+    Raises:
+        asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError: the database failed.
+    """
+    if await is_distributed(connection):
+        await connection.execute(query("citus_settle_writers"))
+
+
+async def distribute(connection: asyncpg.Connection) -> list[str]:
+    """Distributes what is not distributed yet, with the rows in it, and returns the tables' names. It locks history meanwhile.
+
+    Args:
+        connection: the owner's, on the coordinator, with the schema of this version.
+
+    Raises:
+        SchemaMismatchError: there is no cluster to distribute on; the message says what to do.
+        asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError: the database failed. What was distributed is whole.
+    """
+    if not await connection.fetchval(query("citus_installed")):
+        raise SchemaMismatchError(INSTALL)
+    if not await connection.fetchval(query("citus_workers")):
+        raise SchemaMismatchError(ADD_WORKERS)
+    there = await _distributed(connection)
+    missing = [table for table in DISTRIBUTED if table not in there]
+    await connection.execute(query("citus_settle"))
+    for table in missing:
+        beside = "none" if table == FIRST else FIRST
+        await connection.execute(query("citus_distribute"), table, DISTRIBUTED[table], beside)
+        await connection.execute(query("citus_truncate_local"), table)
+    return missing
+
+
+async def require_distributed(connection: asyncpg.Connection) -> None:
+    """Returns when all that is to be distributed is.
+
+    Raises:
+        SchemaMismatchError: it is not.
+        asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError: the database failed.
+    """
+    if missing := DISTRIBUTED.keys() - await _distributed(connection):
+        raise SchemaMismatchError(f"not distributed: {', '.join(sorted(missing))}. Run `joulegate migrate --citus`")
+
+
+async def _distributed(connection: asyncpg.Connection) -> set[str]:
+    if not await connection.fetchval(query("citus_installed")):
+        return set()
+    return {row["relname"] for row in await connection.fetch(query("citus_distributed"), list(DISTRIBUTED))}

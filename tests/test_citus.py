@@ -1,0 +1,246 @@
+"""History on a Citus cluster that somebody has: made by one command, and what is different there.
+
+JOULEGATE_TEST_CITUS_URL is a superuser's URL of a coordinator with workers (README.md, Development); without it all that needs a cluster
+is skipped. tests/test_citus_same.py has what is the same.
+"""
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from citus_harness import cluster_stand, empty, empty_cluster_database, on
+from fleet_support import plant
+from http_support import Reading, at, meter, vehicle, window
+from joulegate_cli.archive.layout import ArchiveError
+from joulegate_cli.archive.run import require_owner
+from joulegate_core.clock import utc_now
+from joulegate_core.errors import SchemaMismatchError
+from joulegate_core.telemetry import Message
+from joulegate_db.alerts import AlertFilter, alert_page
+from joulegate_db.citus import require_distributed
+from joulegate_db.connect import MIGRATION_SETTINGS, WRITER_SETTINGS, connect
+from joulegate_db.fleet import fleet
+from joulegate_db.live_page import LiveFilter, meter_page, vehicle_page
+from joulegate_db.migrate import migrate
+from joulegate_db.pairing import pairings
+from joulegate_db.partitions import ensure_partitions
+from joulegate_db.power import fleet_power
+from joulegate_db.reader import open_reader
+from joulegate_db.writer import Tally, Writer
+from roles_support import logins
+from writer_harness import RECEIVED, meter_message, snapshot, vehicle_message
+
+RUN = "from joulegate_cli.main import main; main()"
+
+SHARD = """
+select shardid, nodename, nodeport, groupid
+from pg_dist_placement
+join pg_dist_node using (groupid)
+where shardid = get_shard_id_for_distribution_column($1::text::regclass, $2::text) and noderole = 'primary'
+"""
+"""Where the partition $1 has the device $2."""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[tuple[str, asyncio.Runner]]:
+    """A distributed database for the tests of this file that leave its tables as they are."""
+    with cluster_stand() as stand:
+        yield stand
+
+
+@pytest.fixture
+async def cluster_url(cluster: tuple[str, asyncio.Runner]) -> str:
+    """Its URL, with no rows in it."""
+    url, _ = cluster
+    await empty(url)
+    return url
+
+
+def joulegate(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command on the database."""
+    environment = os.environ | {"JOULEGATE_DATABASE_URL": url, "JOULEGATE_MAX_AGE_DAYS": "1"}
+    command = [sys.executable, "-c", RUN, *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_without_the_extension_the_command_says_what_to_do(database_url: str) -> None:
+    for arguments in (("--citus",), ("--check", "--citus")):
+        done = joulegate(database_url, "migrate", *arguments)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert ("no extension citus" if len(arguments) == 1 else "`joulegate migrate --citus`") in done.stderr
+    assert joulegate(database_url, "migrate", "--check").returncode == 0
+
+
+async def test_the_command_distributes_what_is_there_and_may_run_again() -> None:
+    async with empty_cluster_database() as url:
+        connection = await connect(url, MIGRATION_SETTINGS)
+        await migrate(connection)
+        with pytest.raises(SchemaMismatchError, match="vehicle_history"):
+            await require_distributed(connection)
+        await ensure_partitions(connection, utc_now(), max_age_days=1)
+        writer = await Writer.open(url)
+        await writer.write([meter_message(), vehicle_message()], RECEIVED)
+        writer.terminate()
+        before = await snapshot(connection)
+
+        first, again = joulegate(url, "migrate", "--citus"), joulegate(url, "migrate", "--citus")
+
+        assert "distributed meter_history by device" in first.stdout, first.stderr
+        assert (again.returncode, "distributed" in again.stdout) == (0, False)
+        assert await snapshot(connection) == before
+        assert await connection.fetchval("select count(*) from only meter_history") == 0
+        for check in (("migrate",), ("migrate", "--check"), ("migrate", "--check", "--citus")):
+            assert joulegate(url, *check).returncode == 0
+        places = "select count(distinct colocationid) from pg_dist_partition where partmethod = 'h'"
+        assert await connection.fetchval(places) == 1
+        await connection.close()
+
+
+async def test_without_workers_the_command_says_what_to_do() -> None:
+    async with empty_cluster_database(workers=False) as url:
+        done = joulegate(url, "migrate", "--citus")
+        assert done.returncode == 1
+        assert "citus_add_node" in done.stderr
+
+
+def some_readings() -> list[Reading]:
+    """Two hours: a pair alone, two vehicles at one meter, a vehicle that moves, a meter with nobody."""
+    readings: list[Reading] = []
+    for minute in range(120):
+        readings += [
+            meter(minute, 0.12), vehicle(minute, 0.11),
+            meter(minute, 0.2, "m-2", "cp-2"), vehicle(minute, 0.06, "v-2", "cp-2"), vehicle(minute, 0.09, "v-3", "cp-2"),
+            meter(minute, 0.1, "m-4", "cp-4"), vehicle(minute, 0.05, "v-4", "cp-4" if minute < 50 else "cp-5"),
+            meter(minute, 0.02, "m-5", "cp-5"),
+        ]  # fmt: skip
+    return readings
+
+
+async def answers(url: str) -> dict[str, Any]:
+    """What the services answer about `some_readings`, with a late reading, a link and declared registers among them."""
+    found: dict[str, Any] = {}
+    async with plant(url) as one:
+        await one.connection.execute("insert into devices (device, kind, energy) values ('m-5', 'meter', 'register')")
+        readings = some_readings()
+        await one.write(*(reading for reading in readings if reading.ts != at(20)), received=at(121))
+        await one.settle(120)
+        await one.connection.execute(
+            "insert into links (vehicle, meter, valid) values ('v-2', 'm-2', tstzrange($1, $2))", at(90), at(100)
+        )
+        await one.write(*(reading for reading in readings if reading.ts == at(20)), received=at(122))
+        await one.settle(120)
+        await one.evaluate(at(130), min_kwh=0.1)
+        found["judged"] = [
+            tuple(row) for row in await one.connection.fetch("select * from charging_24h order by vehicle")
+        ]
+    async with open_reader(url) as reader:
+        for device in ("v-1", "v-2", "v-3", "v-4", "v-none"):
+            for start, end in ((0, 120), (7, 93), (15, 30), (60, 120)):
+                found[f"{device} {start} {end}"] = await reader.performance(device, window(start, end))
+        found["series"] = await reader.series("v-4", window(0, 120), window(0, 15).length)
+        found["fleet"] = await fleet(reader, window(0, 120), at(121), 5)
+        found["fleet's day"] = await fleet(reader, None, at(121), 5)
+        found["power"] = list(await fleet_power(reader, at(121)))
+        found["meters"] = await meter_page(reader, LiveFilter(), "", 10, at(121))
+        found["vehicles"] = await vehicle_page(reader, LiveFilter(), "", 10, at(121))
+        found["pairings"] = await pairings(reader, window(0, 120))
+        found["alerts"] = [
+            (one.kind, one.device, one.value)
+            for one in await alert_page(reader, AlertFilter("all", None, None), 2**62, 99)
+        ]
+    return found
+
+
+def rounded(answer: object) -> str:
+    """The shards add up in another order: the last digits of sums may differ."""
+    return re.sub(r"\d+\.\d+(e-\d+)?", lambda number: f"{float(number[0]):.10g}", repr(answer))
+
+
+async def test_every_answer_is_that_of_one_server(cluster_url: str, database_url: str) -> None:
+    there, here = await answers(cluster_url), await answers(database_url)
+    assert here["v-1 0 120"].total_kwh_consumed_ac == pytest.approx(14.4)
+    assert here["alerts"]
+    for name, answer in here.items():
+        assert rounded(there[name]) == rounded(answer), name
+
+
+async def test_what_a_worker_has_only_prepared_is_settled_before_it_is_rolled(cluster_url: str) -> None:
+    """As a worker leaves it that goes away after the coordinator has committed, and comes back."""
+    partition, transaction = f"meter_history_{at(3):%Y%m%d}", "citus_0_2147483647_1_1"
+    coordinator = await asyncpg.connect(cluster_url)
+    shard = await coordinator.fetchrow(SHARD, partition, "m-1")
+    worker = await asyncpg.connect(on(cluster_url, node=shard))
+    await worker.execute("begin")
+    await worker.execute(
+        f"insert into {partition}_{shard['shardid']} (ts, kwh, voltage, late, device, charge_point) "
+        "values ($1, 1, 230, false, 'm-1', 'cp-1')",
+        at(3),
+    )
+    await worker.execute(f"prepare transaction '{transaction}'")
+    await coordinator.execute(
+        "insert into pg_dist_transaction (groupid, gid) values ($1, $2)", shard["groupid"], transaction
+    )
+
+    async with plant(cluster_url) as one:
+        await one.write(meter(4, 1.0))
+        assert await coordinator.fetchval("select count(*) from meter_history") == 1
+        await one.roll(30)
+
+    assert await coordinator.fetchval("select readings from meter_rollup_15m") == 2
+    await worker.close()
+    await coordinator.close()
+
+
+async def test_services_with_fewer_rights_write_roll_and_read(cluster_url: str) -> None:
+    async with logins(cluster_url) as make:
+        as_writer, as_reader = await make("joulegate_writer"), await make("joulegate_reader")
+        connection = await connect(as_writer, WRITER_SETTINGS)
+        assert await ensure_partitions(connection, utc_now() + timedelta(days=3), max_age_days=0) >= 2
+        await connection.close()
+        async with plant(as_writer) as one:
+            await one.write(meter(1, 1.0), vehicle(1, 0.9))
+            await one.settle(30)
+        async with open_reader(as_reader) as reader:
+            answer = await reader.performance("v-1", window(0, 15))
+    assert answer is not None
+    assert answer.efficiency_ratio == pytest.approx(0.9)
+
+
+async def test_two_writers_of_the_same_readings_at_the_same_time(cluster_url: str) -> None:
+    batch = [make(f"d-{n % 50}", seconds=n) for n in range(2000) for make in (meter_message, vehicle_message)]
+    writers = [await Writer.open(cluster_url) for _ in range(2)]
+    committed = 0
+    for turn in range(0, len(batch), 500):
+        part = batch[turn : turn + 500]
+        tallies = await asyncio.gather(
+            *(write(writer, messages) for writer, messages in zip(writers, (part, part[::-1]), strict=True))
+        )
+        committed += sum(one.committed for tally in tallies for one in tally.values())
+    for writer in writers:
+        writer.terminate()
+    assert committed == len(batch)
+
+
+async def write(writer: Writer, messages: list[Message]) -> Tally:
+    """As the gateway does it: a batch that failed for no fault of its own is written again."""
+    while True:
+        try:
+            return await writer.write(messages, RECEIVED)
+        except asyncpg.DeadlockDetectedError:
+            continue
+
+
+async def test_an_archive_is_refused(cluster_url: str) -> None:
+    connection = await asyncpg.connect(cluster_url)
+    with pytest.raises(ArchiveError, match="Citus"):
+        await require_owner(connection)
+    await connection.close()

@@ -1,0 +1,83 @@
+"""Tests that say nothing of Citus, on a cluster: the writer's, and both comparisons of what is computed with brute force."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
+
+import asyncpg
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+import test_fleet_oracle
+import test_gateway_ingest
+import test_performance_oracle
+import test_writer
+from citus_harness import cluster_stand, empty
+from oracle import Fleet
+from oracle.strategies import fleets, windows
+from oracle_stand import Step, steps
+from test_fleet_oracle import Span, bucket_edges
+
+few = settings(
+    max_examples=8,  # some seconds each: every statement goes to all shards
+    phases=[Phase.generate],
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[tuple[str, asyncio.Runner]]:
+    """A distributed database for all tests of this file."""
+    with cluster_stand() as stand:
+        yield stand
+
+
+@pytest.fixture
+async def database_url(cluster: tuple[str, asyncio.Runner]) -> str:
+    """In place of one server's, for the tests below that come from elsewhere."""
+    url, _ = cluster
+    await empty(url)
+    return url
+
+
+@pytest.fixture
+async def db(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to it."""
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    connection.terminate()
+
+
+writer = test_writer.writer
+test_the_same_batch_again = test_writer.test_the_same_batch_again_changes_nothing
+test_quarantine_counts = test_writer.test_quarantine_counts_across_batches_and_within_one
+test_a_device_twice_in_a_batch = test_writer.test_a_device_twice_in_a_batch_and_out_of_order
+test_live_keeps_the_newest = test_writer.test_live_keeps_the_newest_measured_across_batches
+test_the_first_content_wins = test_writer.test_the_first_content_wins_within_a_batch
+test_other_content_is_a_conflict = test_writer.test_other_content_in_a_later_batch_is_a_conflict
+test_the_same_id_in_both_streams = test_writer.test_the_same_id_in_both_streams_is_two_devices
+test_presence_by_quarter_of_an_hour = test_writer.test_presence_by_quarter_of_an_hour
+test_a_pair_lands = test_gateway_ingest.test_a_pair_lands_in_history_live_presence_and_devices
+test_duplicate_and_conflict = (
+    test_gateway_ingest.test_the_same_reading_again_is_a_duplicate_and_other_content_a_conflict
+)
+
+
+@few
+@given(fleet=fleets(), happenings=steps, edges=windows())
+def test_the_answer_equals_brute_force(
+    cluster: tuple[str, asyncio.Runner],
+    fleet: Fleet,
+    happenings: list[Step],
+    edges: tuple[datetime, datetime, datetime],
+) -> None:
+    test_performance_oracle.compare(test_performance_oracle.Stand(*cluster), fleet, happenings, edges)
+
+
+@few
+@given(fleet=fleets(), happenings=steps, span=bucket_edges)
+def test_sums_over_whole_buckets_equal_brute_force(
+    cluster: tuple[str, asyncio.Runner], fleet: Fleet, happenings: list[Step], span: Span
+) -> None:
+    test_fleet_oracle.compare(test_fleet_oracle.Stand(*cluster), fleet, happenings, span)
