@@ -68,6 +68,7 @@ async def empty_cluster_database(*, workers: bool = True) -> AsyncIterator[str]:
         connection = await asyncpg.connect(on(url, name))
         await connection.execute(f"alter database {name} set citus.shard_count = {SHARDS}")
         await connection.execute(f"alter database {name} set citus.max_cached_conns_per_worker = 16")
+        await connection.execute(f"alter database {name} set citus.override_table_visibility = off")
         for node in nodes:
             if not workers and not node["coordinator"]:
                 continue

@@ -19,7 +19,7 @@ from oracle_stand import Step, steps
 from test_fleet_oracle import Span, bucket_edges
 
 few = settings(
-    max_examples=8,  # some seconds each: every statement goes to all shards
+    max_examples=12,  # a second each: every statement goes to all shards
     phases=[Phase.generate],
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
