@@ -1,6 +1,6 @@
 """Readings a second of the writer alone, into a database of the coordinator's own and into one with distributed history, in turns.
 
-    JOULEGATE_TEST_CITUS_URL=... .venv/bin/python tests/citus_rate.py [BATCH] [BATCHES] [SHARDS]
+    JOULEGATE_TEST_CITUS_URL=... PYTHONPATH=tests .venv/bin/python bench/citus_rate.py [BATCH] [BATCHES] [SHARDS]
 
 Both on the same servers with the same settings. Readings are new, of 20,000 devices, half of them vehicles.
 """
