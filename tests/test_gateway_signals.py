@@ -14,6 +14,8 @@ from joulegate_cli.local.broker import LocalBroker
 from process_harness import Launch, launching, until_status
 
 NO_SERVER = 1  # a port on which nothing listens
+STREAM = 10_000
+"""Readings at once: in batches of fifty they take a second or two, so that what happens meanwhile happens in the middle."""
 
 
 @pytest.fixture
@@ -51,11 +53,11 @@ async def test_sigterm_in_mid_stream_loses_and_doubles_nothing(
     numbered = Numbered()
     process = await launch(batch_max=50, receive_maximum=200)
     await until_status(gateway, "/readyz", process)
-    flooding = asyncio.create_task(flood(gateway.broker, numbered, 5000))
+    flooding = asyncio.create_task(flood(gateway.broker, numbered, STREAM))
     await until_in_mid_stream(db)
     process.send(signal.SIGTERM)
     assert await process.end(10) == (0, "")
-    assert 0 < await db.fetchval("select count(*) from meter_history") < 5000
+    assert 0 < await db.fetchval("select count(*) from meter_history") < STREAM
     await flooding
     await gateway.start()
     await numbered.until_all_there(db)
@@ -70,7 +72,7 @@ async def test_kill_9_in_mid_stream_loses_and_doubles_nothing(
     for _ in range(2):
         process = await launch(batch_max=50, receive_maximum=200)
         await until_status(gateway, "/readyz", process)
-        flooding = asyncio.create_task(flood(gateway.broker, numbered, 3000))
+        flooding = asyncio.create_task(flood(gateway.broker, numbered, STREAM))
         await until_in_mid_stream(db)
         process.send(signal.SIGKILL)
         assert (await process.end())[0] == -signal.SIGKILL
