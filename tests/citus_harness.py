@@ -127,3 +127,10 @@ def cluster_stand() -> Iterator[tuple[str, asyncio.Runner]]:
             yield url, runner
         finally:
             runner.run(database.__aexit__(None, None, None))
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[tuple[str, asyncio.Runner]]:
+    """Such a stand for a file's tests."""
+    with cluster_stand() as stand:
+        yield stand

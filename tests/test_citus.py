@@ -9,14 +9,14 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import asyncpg
 import pytest
 
-from citus_harness import cluster_stand, empty, empty_cluster_database, on
+import citus_harness
+from citus_harness import empty, empty_cluster_database, on
 from fleet_support import plant
 from http_support import Reading, at, meter, vehicle, window
 from joulegate_cli.archive.layout import ArchiveError
@@ -49,11 +49,7 @@ where shardid = get_shard_id_for_distribution_column($1::text::regclass, $2::tex
 """Where the partition $1 has the device $2."""
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[tuple[str, asyncio.Runner]]:
-    """A distributed database for the tests of this file that leave its tables as they are."""
-    with cluster_stand() as stand:
-        yield stand
+cluster = citus_harness.cluster
 
 
 @pytest.fixture

@@ -1,18 +1,19 @@
 """Tests that say nothing of Citus, on a cluster: the writer's, and both comparisons of what is computed with brute force."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import datetime
 
 import asyncpg
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
+import citus_harness
 import test_fleet_oracle
 import test_gateway_ingest
 import test_performance_oracle
 import test_writer
-from citus_harness import cluster_stand, empty
+from citus_harness import empty
 from oracle import Fleet
 from oracle.strategies import fleets, windows
 from oracle_stand import Step, steps
@@ -26,11 +27,7 @@ few = settings(
 )
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[tuple[str, asyncio.Runner]]:
-    """A distributed database for all tests of this file."""
-    with cluster_stand() as stand:
-        yield stand
+cluster = citus_harness.cluster
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
@@ -57,6 +58,14 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
+@asynccontextmanager
+async def held(db: asyncpg.Connection) -> AsyncIterator[None]:
+    """No statement of a plain answer ends before the block does."""
+    async with db.transaction():
+        await db.execute("lock table links in access exclusive mode")
+        yield
+
+
 def about(number: int) -> Question:
     return Question(f"v-{number}", WINDOW)
 
@@ -93,8 +102,7 @@ async def test_a_slow_statement_does_not_hold_the_others(
 ) -> None:
     questions = PlainQuestions(pool)
     await questions.ask(about(1))
-    async with db.transaction():
-        await db.execute("lock table links in access exclusive mode")
+    async with held(db):
         asked = [asyncio.create_task(questions.ask(about(number))) for number in range(1, 4 * MOST)]
         async with asyncio.timeout(10):
             while sum(statements) < 1 + len(asked):
@@ -108,8 +116,7 @@ async def test_all_of_a_statement_that_fails_are_told_and_the_next_is_answered(
 ) -> None:
     questions = PlainQuestions(pool)
     await questions.ask(about(1))
-    async with db.transaction():
-        await db.execute("lock table links in access exclusive mode")
+    async with held(db):
         asked = [asyncio.create_task(questions.ask(about(number))) for number in (1, 2, 3)]
         await asyncio.sleep(0.2)
         await db.execute(
@@ -126,8 +133,7 @@ async def test_who_leaves_takes_nothing_from_the_others(
 ) -> None:
     questions = PlainQuestions(pool)
     await questions.ask(about(1))
-    async with db.transaction():
-        await db.execute("lock table links in access exclusive mode")
+    async with held(db):
         asked = [asyncio.create_task(questions.ask(about(number))) for number in range(1, 8)]
         await asyncio.sleep(0)
         for leaving in (asked[0], asked[4]):  # one whose statement has begun, one that waits

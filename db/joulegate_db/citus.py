@@ -43,7 +43,12 @@ async def form(connection: asyncpg.Connection, statement: str) -> str:
     Raises:
         as `is_distributed`.
     """
-    return statement.replace("limit 1\n", "\n") if await is_distributed(connection) else statement
+    return distributed_form(statement) if await is_distributed(connection) else statement
+
+
+def distributed_form(statement: str) -> str:
+    """The text of `statement` for a database whose history is distributed."""
+    return statement.replace("limit 1\n", "\n")
 
 
 async def settle_writers(connection: asyncpg.Connection) -> None:

@@ -10,7 +10,7 @@ from msgspec.structs import astuple
 
 from joulegate_core.reasons import Reason
 from joulegate_core.telemetry import Message, MeterReading, Rejection, Stream, VehicleReading
-from joulegate_db.citus import form
+from joulegate_db.citus import distributed_form, is_distributed
 from joulegate_db.connect import WRITER_SETTINGS, connect, require_settings, unavailable
 from joulegate_db.failures import DATABASE_ERRORS
 from joulegate_db.migrate import require_schema
@@ -79,8 +79,11 @@ class _GoneError(Exception):
 class Writer:
     """Writes batches over one connection of its own. Idempotent: the same batch again changes nothing but quarantine's counts."""
 
-    def __init__(self, connection: asyncpg.Connection, *, quarantine_max_bytes: int) -> None:
+    def __init__(
+        self, connection: asyncpg.Connection, *, quarantine_max_bytes: int, is_distributed: bool = False
+    ) -> None:
         self._connection = connection
+        self._is_distributed = is_distributed
         self._quarantine_max_bytes = quarantine_max_bytes
         self.steps: Steps | None = None  # where one sets it, `write` notes what it is through with
         self._presence = PresenceCache()
@@ -104,13 +107,14 @@ class Writer:
             await require_settings(connection, WRITER_SETTINGS)
             await require_schema(connection)
             await connection.execute(query("stage"))
+            distributed = await is_distributed(connection)
         except DATABASE_ERRORS as error:
             connection.terminate()
             raise unavailable(error) from error
         except BaseException:
             connection.terminate()
             raise
-        return cls(connection, quarantine_max_bytes=quarantine_max_bytes)
+        return cls(connection, quarantine_max_bytes=quarantine_max_bytes, is_distributed=distributed)
 
     @property
     def is_closed(self) -> bool:
@@ -229,7 +233,7 @@ class Writer:
         if committed == len(messages):
             return []
         times = [_ts(message) for message in messages]
-        statement = await form(self._connection, tables.conflicts)
+        statement = distributed_form(tables.conflicts) if self._is_distributed else tables.conflicts
         rows = await self._connection.fetch(statement, min(times), max(times))
         conflicts = [_as_conflict(messages[row["position"]]) for row in rows]
         tally.duplicate += len(messages) - committed - len(conflicts)
