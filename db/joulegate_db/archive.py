@@ -93,7 +93,7 @@ async def seal(connection: asyncpg.Connection, until: datetime, check: Callable[
     Nor is a writer: what it was about to commit is seen by `check`, and a replay after it sees that the days are archived.
     """
     async with declarations_locked(connection):
-        await connection.execute(query("archive_wait_for_writers"))
+        await connection.execute(query("wait_for_writers"))
         check(await archive_state(connection, until))
         await connection.execute(query("archive_seal"), until)
 

@@ -116,7 +116,7 @@ class Rollups:
     async def _close(self, until: datetime) -> tuple[datetime, datetime]:
         """Closes the buckets before `until`; returns up to where the rollups are computed, and up to where buckets are closed."""
         async with self._connection.transaction():
-            await self._connection.execute(query("archive_wait_for_writers"))
+            await self._connection.execute(query("wait_for_writers"))
             await settle_writers(self._connection)
             row = await self._connection.fetchrow(query("roll_close"), until)
         return row["rolled_until"], row["closed_until"]
