@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -14,6 +15,8 @@ from structlog.testing import capture_logs
 
 from gateway_harness import Gateway, meter, publisher, vehicle
 from joulegate_cli.local.ports import free_port
+from joulegate_db.steps import Steps
+from joulegate_gateway.traces import open_tracer
 
 STEPS = ["decode_and_wait", "begin", "copy_meter", "merge_meter", "copy_vehicle", "merge_vehicle"]
 STEPS += ["presence", "quarantine", "commit", "acknowledge"]
@@ -86,6 +89,29 @@ async def test_each_batch_is_a_trace_of_its_steps(gateway: Gateway, receiver: Re
         assert [step.start_time_unix_nano for step in steps] == edges[:-1]
         assert edges[-1] == batch.end_time_unix_nano
     assert set(STEPS) == {span.name for span in spans} - {"batch"}
+
+
+async def test_two_transactions_are_side_by_side(receiver: Receiver) -> None:
+    async with open_tracer(receiver.url) as tracer:
+        assert tracer is not None
+        meters, vehicles = Steps(), Steps()
+        meters.over("copy_meter")
+        vehicles.over("copy_vehicle")
+        vehicles.over("commit")
+        meters.over("commit")
+        tracer.settled(time.monotonic() - 1.0, 4000, 1, [meters, vehicles])
+    spans = receiver.spans()
+    batch = next(span for span in spans if span.name == "batch")
+    inside = {(s.name, s.start_time_unix_nano, s.end_time_unix_nano) for s in spans if s is not batch}
+    assert {span.parent_span_id for span in spans if span is not batch} == {batch.span_id}
+    for steps in (meters, vehicles):
+        began = steps.began
+        for name, until in steps.ended:
+            assert (name, began, until) in inside
+            began = until
+    assert ("decode_and_wait", batch.start_time_unix_nano, meters.began) in inside
+    assert ("acknowledge", meters.ended[-1][1], batch.end_time_unix_nano) in inside
+    assert len(inside) == 6
 
 
 async def test_a_receiver_that_is_away_holds_nothing_up(gateway: Gateway) -> None:

@@ -68,6 +68,14 @@ class ReplayTally(msgspec.Struct, frozen=True):
     gone: tuple[int, ...] = ()
 
 
+class _Run(msgspec.Struct, frozen=True):
+    """One try to write a batch. `all_new`: with the hope that none of its readings is there already."""
+
+    received_at: datetime
+    all_new: bool
+    steps: Steps
+
+
 class _GoneError(Exception):
     """Rows are not there any more; carries the ids of those that are."""
 
@@ -85,7 +93,6 @@ class Writer:
         self._connection = connection
         self._is_distributed = is_distributed
         self._quarantine_max_bytes = quarantine_max_bytes
-        self.steps: Steps | None = None  # where one sets it, `write` notes what it is through with
         self._presence = PresenceCache()
         self._cautious_batches = 0
 
@@ -125,8 +132,8 @@ class Writer:
         """Drops the connection at once, without a word to the server."""
         self._connection.terminate()
 
-    async def write(self, messages: Sequence[Message], received_at: datetime) -> Tally:
-        """Commits `messages`, in one transaction, and returns how each was settled.
+    async def write(self, messages: Sequence[Message], received_at: datetime, steps: Steps | None = None) -> Tally:
+        """Commits `messages`, in one transaction, and returns how each was settled; `steps` is told what it is through with.
 
         The first content of a (device, timestamp) wins, within the batch too, in the order given.
 
@@ -135,13 +142,14 @@ class Writer:
                 connection broke and it is not known; writing the same batch again is right in both cases. The
                 cases are told apart by `joulegate_db.failures`.
         """
+        steps = steps or Steps()
         if len(messages) >= OPTIMISTIC_FROM and not self._cautious_batches:
             try:
-                return await self._write(messages, received_at, all_new=True)
+                return await self._write(messages, _Run(received_at, all_new=True, steps=steps))
             except asyncpg.UniqueViolationError:
                 self._cautious_batches = CAUTIOUS_BATCHES
         self._cautious_batches = max(0, self._cautious_batches - 1)
-        return await self._write(messages, received_at, all_new=False)
+        return await self._write(messages, _Run(received_at, all_new=False, steps=steps))
 
     async def fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
         """Looks at the database that is written to, between two batches."""
@@ -168,6 +176,7 @@ class Writer:
 
     async def _replay(self, batch: Sequence[Replay], received_at: datetime) -> ReplayTally:
         counts = StreamTally()
+        run = _Run(received_at, all_new=False, steps=Steps())
         # in the order of `_write`, quarantine last: neither waits for a gateway in a circle
         async with self._connection.transaction():
             await self._connection.execute(query("roll_lock_shared"))
@@ -179,8 +188,8 @@ class Writer:
             messages = [one.message for one in batch]
             meters = [m for m in messages if type(m.content) is MeterReading]
             vehicles = [m for m in messages if type(m.content) is VehicleReading]
-            refused = await self._append(METER_TABLES, meters, received_at, counts, all_new=False)
-            refused += await self._append(VEHICLE_TABLES, vehicles, received_at, counts, all_new=False)
+            refused = await self._append(METER_TABLES, meters, counts, run)
+            refused += await self._append(VEHICLE_TABLES, vehicles, counts, run)
             marks = self._presence.unmarked(messages, without=refused)
             await self._presence.insert(self._connection, marks)
             staying = {(message.topic, message.payload) for message in refused}
@@ -192,7 +201,7 @@ class Writer:
         self._presence.remember(marks)
         return ReplayTally(counts.committed, counts.duplicate, tuple(conflicts), tuple(archived))
 
-    async def _write(self, messages: Sequence[Message], received_at: datetime, *, all_new: bool) -> Tally:
+    async def _write(self, messages: Sequence[Message], run: _Run) -> Tally:
         tally: Tally = {stream: StreamTally() for stream in Stream}
         refused = [m for m in messages if type(m.content) is Rejection]
         meters = [m for m in messages if type(m.content) is MeterReading]
@@ -200,15 +209,17 @@ class Writer:
         # always in this order: two gateways never wait for each other in a circle
         async with self._connection.transaction():
             await self._connection.execute(query("roll_lock_shared"))
-            self._over("begin")
-            refused += await self._append(METER_TABLES, meters, received_at, tally[Stream.METER], all_new=all_new)
-            refused += await self._append(VEHICLE_TABLES, vehicles, received_at, tally[Stream.VEHICLE], all_new=all_new)
+            run.steps.over("begin")
+            refused += await self._append(METER_TABLES, meters, tally[Stream.METER], run)
+            refused += await self._append(VEHICLE_TABLES, vehicles, tally[Stream.VEHICLE], run)
             marks = self._presence.unmarked(messages, without=refused)
             await self._presence.insert(self._connection, marks)
-            self._over("presence")
-            overflow = await quarantine(self._connection, refused, received_at, max_bytes=self._quarantine_max_bytes)
-            self._over("quarantine")
-        self._over("commit")
+            run.steps.over("presence")
+            overflow = await quarantine(
+                self._connection, refused, run.received_at, max_bytes=self._quarantine_max_bytes
+            )
+            run.steps.over("quarantine")
+        run.steps.over("commit")
         self._presence.remember(marks)
         for message in refused:
             tally[message.stream].quarantined += 1
@@ -217,7 +228,7 @@ class Writer:
         return tally
 
     async def _append(
-        self, tables: StreamTables, messages: list[Message], received_at: datetime, tally: StreamTally, *, all_new: bool
+        self, tables: StreamTables, messages: list[Message], tally: StreamTally, run: _Run
     ) -> list[Message]:
         """Appends one stream; returns the messages that conflict with what was accepted before them."""
         if not messages:
@@ -225,10 +236,10 @@ class Writer:
         await self._connection.copy_records_to_table(
             tables.stage, records=[astuple(message.content) for message in messages], columns=tables.columns
         )
-        self._over(f"copy_{tables.stream}")
-        statement = tables.append_new if all_new else tables.append
-        committed = await self._connection.fetchval(statement, received_at)
-        self._over(f"merge_{tables.stream}")
+        run.steps.over(f"copy_{tables.stream}")
+        statement = tables.append_new if run.all_new else tables.append
+        committed = await self._connection.fetchval(statement, run.received_at)
+        run.steps.over(f"merge_{tables.stream}")
         tally.committed += committed
         if committed == len(messages):
             return []
@@ -238,10 +249,6 @@ class Writer:
         conflicts = [_as_conflict(messages[row["position"]]) for row in rows]
         tally.duplicate += len(messages) - committed - len(conflicts)
         return conflicts
-
-    def _over(self, step: str) -> None:
-        if self.steps is not None:
-            self.steps.over(step)
 
 
 def _ts(message: Message) -> datetime:

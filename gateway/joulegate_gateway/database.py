@@ -1,4 +1,4 @@
-"""The gateway's side of the database: one writer, opened again when it is lost, and partitions ahead of need."""
+"""The gateway's side of the database: writers, opened when they are needed, and partitions ahead of need."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ PARTITION_TIMEOUT_SECONDS = 60.0
 
 
 class Database:
-    """Hands out the writer and keeps the partitions.
+    """Hands out the writers and keeps the partitions.
 
     Args:
         url: PostgreSQL URL; staging tables need a direct connection or PgBouncer in session mode.
@@ -35,25 +35,27 @@ class Database:
         self._max_age_days = max_age_days
         self._clock = clock
         self._quarantine_max_bytes = quarantine_max_bytes
-        self._writer: Writer | None = None
+        self._writers: dict[int, Writer] = {}
         self._opening = asyncio.Lock()
 
-    async def writer(self) -> Writer:
-        """The writer; a new connection when the old one is gone.
+    async def writer(self, number: int = 0) -> Writer:
+        """One of the writers, opened when it is first asked for; a new connection when its old one is gone.
 
         Raises:
             DatabaseUnavailableError: the database cannot be reached.
             SchemaMismatchError: the schema is not this version's.
         """
         async with self._opening:
-            if self._writer is None or self._writer.is_closed:
-                self._writer = await Writer.open(self._url, quarantine_max_bytes=self._quarantine_max_bytes)
-            return self._writer
+            writer = self._writers.get(number)
+            if writer is None or writer.is_closed:
+                writer = await Writer.open(self._url, quarantine_max_bytes=self._quarantine_max_bytes)
+                self._writers[number] = writer
+            return writer
 
-    def drop_writer(self) -> None:
-        """Gives the writer's connection up, because it does not answer."""
-        if self._writer is not None:
-            self._writer.terminate()
+    def drop_writers(self) -> None:
+        """Gives the writers' connections up, because the server does not answer."""
+        for writer in self._writers.values():
+            writer.terminate()
 
     async def ensure_partitions(self) -> None:
         """Creates missing partitions, over a connection of its own.
@@ -82,5 +84,5 @@ class Database:
                 log.warning("partitions_not_checked", error=describe(error))
 
     def close(self) -> None:
-        """Ends the writer's connection."""
-        self.drop_writer()
+        """Ends the writers' connections."""
+        self.drop_writers()

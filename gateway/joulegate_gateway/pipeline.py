@@ -5,6 +5,8 @@ import contextlib
 import itertools
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import datetime
 
 import msgspec
 import stamina
@@ -13,11 +15,12 @@ import structlog
 from joulegate_core.clock import Clock
 from joulegate_core.errors import DatabaseUnavailableError
 from joulegate_core.reasons import Reason
-from joulegate_core.telemetry import Rejection
+from joulegate_core.telemetry import Rejection, Stream
 from joulegate_db.failures import DATABASE_ERRORS, describe, is_missing_partition, is_permanent, needs_new_connection
 from joulegate_db.steps import Steps
-from joulegate_db.writer import TRANSACTION_TIMEOUT_SECONDS, Tally, Writer
+from joulegate_db.writer import TRANSACTION_TIMEOUT_SECONDS, Writer
 from joulegate_gateway.backlog import Backlog
+from joulegate_gateway.batch import Batch, Part
 from joulegate_gateway.database import Database
 from joulegate_gateway.inbox import Delivery, Inbox
 from joulegate_gateway.ledger import Metrics
@@ -34,6 +37,13 @@ MAX_RETRY_SECONDS = 5.0
 
 class _HeldError(Exception):
     """The database failed in a way that passes; the batch is held and tried again."""
+
+
+class _Failure(msgspec.Struct, frozen=True):
+    """Why a part of a batch was not committed; `is_permanent`: a row in it is refused for its content."""
+
+    error: Exception
+    is_permanent: bool
 
 
 class Pipeline:
@@ -63,37 +73,46 @@ class Pipeline:
         self._overflow = OverflowLog(clock)
         self._tracer = tracer
         self._attempts = 0
-        self._steps: Steps | None = None
+        self._steps: list[Steps] = []
 
     async def run(self) -> None:
         """Runs until the inbox is closed and empty."""
         while (batch := await self._inbox.next_batch()) is not None:
             await self._settle(batch)
 
-    async def _settle(self, batch: Sequence[Delivery]) -> None:
-        """Commits and acknowledges `batch`. A row that the database refuses is isolated by halving; the order is kept."""
-        self._attempts = 0
-        try:
-            tally = await self._commit(batch)
-        except DATABASE_ERRORS as error:
-            if len(batch) > 1:
-                half = len(batch) // 2
-                await self._settle(batch[:half])
-                await self._settle(batch[half:])
-            else:
-                await self._settle([_refused(batch[0], error)])
-            return
-        self._metrics.ledger.settle(tally)
-        self._overflow.note(tally)
-        self._metrics.lag_seconds.set(time.monotonic() - batch[0].arrived)
-        self.backlog.committed(batch)
-        acknowledge(batch)
-        self._inbox.settled(len(batch))
-        if self._tracer is not None and self._steps is not None:
-            self._tracer.settled(batch[0].arrived, len(batch), self._attempts, self._steps)
+    async def _settle(self, deliveries: Sequence[Delivery], through: AbstractSet[Stream] = frozenset()) -> None:
+        """Commits and acknowledges `deliveries`. A row that the database refuses is isolated by halving; the order is kept.
 
-    async def _commit(self, batch: Sequence[Delivery]) -> Tally:
+        Args:
+            through: the streams whose messages are committed already, and are only to be acknowledged.
+        """
+        batch = Batch(deliveries, through)
+        try:
+            await self._commit(batch)
+        except DATABASE_ERRORS as error:
+            self._book(batch)
+            if len(deliveries) > 1:
+                half = len(deliveries) // 2
+                await self._settle(deliveries[:half], batch.through)
+                await self._settle(deliveries[half:], batch.through)
+            else:
+                await self._settle([_refused(deliveries[0], error)])
+            return
+        self._book(batch)
+        self._metrics.lag_seconds.set(time.monotonic() - deliveries[0].arrived)
+        self.backlog.committed(deliveries)
+        acknowledge(deliveries)
+        self._inbox.settled(len(deliveries))
+        if self._tracer is not None:
+            self._tracer.settled(deliveries[0].arrived, len(deliveries), self._attempts, self._steps)
+
+    def _book(self, batch: Batch) -> None:
+        self._metrics.ledger.settle(batch.tally)
+        self._overflow.note(batch.tally)
+
+    async def _commit(self, batch: Batch) -> None:
         """Writes `batch`, for as long as it takes. Raises only what is permanent: some row is refused for its content."""
+        self._attempts = 0
         async with self._outage_alarm():
             async for attempt in stamina.retry_context(
                 on=_HeldError,
@@ -107,36 +126,52 @@ class Pipeline:
                     return await self._try_commit(batch)
         raise AssertionError("unreachable: retries are not limited")
 
-    async def _try_commit(self, batch: Sequence[Delivery]) -> Tally:
+    async def _try_commit(self, batch: Batch) -> None:
         started = time.monotonic()
-        messages = [delivery.message for delivery in batch]
+        self._attempts += 1
+        self._steps = []
+        now = self._clock()
+        parts = batch.parts()
+        if not parts:
+            return
+        if len(parts) == 1:
+            failures = [await self._write(batch, parts[0], now)]
+        else:
+            failures = await asyncio.gather(*(self._write(batch, part, now) for part in parts))
+        passing = [failure.error for failure in failures if failure is not None and not failure.is_permanent]
+        if passing:
+            await self._hold(passing)
+            raise _HeldError(describe(passing[0])) from passing[0]
+        for failure in failures:
+            if failure is not None:
+                raise failure.error
+        self._metrics.batch_size.observe(sum(len(part.messages) for part in parts))
+        self._metrics.commit_seconds.observe(time.monotonic() - started)
+
+    async def _write(self, batch: Batch, part: Part, now: datetime) -> _Failure | None:
+        """Writes `part` of `batch`; returns why it could not. The other part goes its own way."""
         try:
-            writer = await self._database.writer()
-            self._attempts += 1
-            if self._tracer is not None:
-                self._steps = writer.steps = Steps()
+            writer = await self._database.writer(part.writer)
+            steps = Steps()
             with _time_limit(writer):
-                tally = await writer.write(messages, self._clock())
+                tally = await writer.write(part.messages, now, steps)
         except (*DATABASE_ERRORS, DatabaseUnavailableError) as error:
             if _is_cancelled():
                 raise asyncio.CancelledError from error
-            if is_permanent(error) and not _is_only_rejections(batch):
-                raise
-            await self._hold(error)
-            raise _HeldError(describe(error)) from error
-        self._metrics.batch_size.observe(len(batch))
-        self._metrics.commit_seconds.observe(time.monotonic() - started)
-        return tally
+            return _Failure(error, is_permanent(error) and not _is_only_rejections(part))
+        self._steps.append(steps)
+        batch.written(part, tally)
+        return None
 
-    async def _hold(self, error: BaseException) -> None:
-        """Books a failure that passes, and does what can be done about it."""
+    async def _hold(self, errors: Sequence[Exception]) -> None:
+        """Books failures that pass, and does what can be done about them."""
         self._metrics.database_failures.inc()
-        log.warning("batch_held", error=describe(error), pending=self._metrics.ledger.pending)
-        if is_missing_partition(error):
+        log.warning("batch_held", error=describe(errors[0]), pending=self._metrics.ledger.pending)
+        if any(is_missing_partition(error) for error in errors):
             with contextlib.suppress(*DATABASE_ERRORS, DatabaseUnavailableError):
                 await self._database.ensure_partitions()
-        if needs_new_connection(error):
-            self._database.drop_writer()
+        if any(needs_new_connection(error) for error in errors):
+            self._database.drop_writers()
 
     @contextlib.asynccontextmanager
     async def _outage_alarm(self) -> AsyncIterator[None]:
@@ -178,9 +213,9 @@ def _is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _is_only_rejections(batch: Sequence[Delivery]) -> bool:
+def _is_only_rejections(part: Part) -> bool:
     """True for what goes to quarantine alone: that the database refuses it too can only be mended there."""
-    return all(isinstance(delivery.message.content, Rejection) for delivery in batch)
+    return all(isinstance(message.content, Rejection) for message in part.messages)
 
 
 def _refused(delivery: Delivery, error: BaseException) -> Delivery:

@@ -39,25 +39,31 @@ class BatchTracer:
     def __init__(self, tracer: "Tracer") -> None:
         self._tracer = tracer
 
-    def settled(self, arrived: float, messages: int, attempts: int, steps: Steps) -> None:
+    def settled(self, arrived: float, messages: int, attempts: int, transactions: Sequence[Steps]) -> None:
         """A batch was acknowledged just now.
 
         Args:
             arrived: of its oldest message, monotonic seconds.
-            attempts: transactions that it took; all but the last were rolled back.
-            steps: of the last of them.
+            attempts: how often it was tried to write it; all but the last had to be tried again.
+            transactions: the steps of those that the last try committed, one or several at the same time.
         """
         from opentelemetry.trace import set_span_in_context  # noqa: PLC0415 - an extra
 
         now = time.time_ns()
-        began = min(now - int((time.monotonic() - arrived) * 1e9), steps.began)
+        first = min((one.began for one in transactions), default=now)
+        last = max((one.ended[-1][1] for one in transactions), default=first)
+        began = min(now - int((time.monotonic() - arrived) * 1e9), first)
         given = {"joulegate.messages": messages, "joulegate.attempts": attempts}
         batch = self._tracer.start_span("batch", start_time=began, attributes=given)
         inside = set_span_in_context(batch)
-        since = began
-        for name, until in [("decode_and_wait", steps.began), *steps.ended, ("acknowledge", now)]:
+        spans = [("decode_and_wait", began, first), ("acknowledge", last, now)]
+        for steps in transactions:
+            since = steps.began
+            for name, until in steps.ended:
+                spans.append((name, since, until))
+                since = until
+        for name, since, until in spans:
             self._tracer.start_span(name, context=inside, start_time=since).end(until)
-            since = until
         batch.end(now)
 
 
