@@ -19,6 +19,7 @@ def test_a_command_imports_no_other(name: str) -> None:
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     own = {PLACES[name], PLACES["http"]} if name == "gateway" else {PLACES[name]}
     assert set(PLACES.values()) & set(loaded) == own
+    assert not {"asyncio", "http.client", "asyncpg"} & set(loaded), "they are imported when the command runs"
 
 
 @pytest.mark.parametrize("name", ["gateway", "http"])

@@ -1,4 +1,7 @@
-"""The command line: every command of `joulegate`, and where it is."""
+"""The command line: every command of `joulegate`, and where it is.
+
+A module that holds a command imports at its top what declares its options, and what it works with when it runs.
+"""
 
 from importlib import import_module
 
