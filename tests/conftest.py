@@ -21,6 +21,9 @@ from joulegate_db.connect import MIGRATION_SETTINGS, connect
 from joulegate_db.migrate import migrate
 from joulegate_db.partitions import ensure_partitions
 
+# before a test imports them: what they assert is told with its values, as in the tests themselves
+pytest.register_assert_rewrite("oracle_stand", *(path.stem for path in Path(__file__).parent.glob("*_support.py")))
+
 TEMPLATE = "joulegate_template"
 
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])

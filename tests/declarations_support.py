@@ -17,7 +17,7 @@ from joulegate_db.links import LinkPut
 from joulegate_db.reader import open_reader
 from joulegate_db.rollups import CLOSE_AFTER, EnergyDefaults, Rollups
 from joulegate_db.windows import Window
-from test_performance_oracle import check
+from oracle_stand import check
 
 DEFAULTS = EnergyDefaults("interval", "interval", 2000, timedelta(days=8))
 

@@ -22,8 +22,7 @@ from joulegate_db.windows import Window
 from joulegate_db.writer import Writer
 from oracle import Answer, performance
 from oracle.strategies import BASE
-from oracle_stand import Step, defaults, happen, oracle_database
-from test_performance_oracle import check
+from oracle_stand import Step, check, defaults, happen, oracle_database
 from upgrade_stand import (
     COLUMNS,
     FLEET,
