@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from databases import scratch_database
 from joulegate_cli.local.postgres import LocalPostgres
 from joulegate_core.clock import utc_now
 from joulegate_core.telemetry import Message, MeterReading, Stream, VehicleReading
@@ -108,12 +109,8 @@ def template(postgres_server: LocalPostgres) -> str:
 @pytest.fixture
 async def url(postgres_server: LocalPostgres, template: str) -> AsyncIterator[str]:
     """A copy of it."""
-    name = f"b_{secrets.token_hex(6)}"
-    maintenance = await asyncpg.connect(postgres_server.url())
-    await maintenance.execute(f"create database {name} template {template}")
-    yield postgres_server.url(name)
-    await maintenance.execute(f"drop database {name} with (force)")
-    await maintenance.close()
+    async with scratch_database(postgres_server, template) as url:
+        yield url
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from databases import scratch_database
 from gateway_harness import Gateway
 from joulegate_cli.local import ports
 from joulegate_cli.local.broker import LocalBroker, find_mosquitto
@@ -76,14 +76,8 @@ async def _create_template(server: LocalPostgres) -> None:
 @pytest.fixture
 async def database_url(postgres_server: LocalPostgres) -> AsyncIterator[str]:
     """The URL of a fresh database with the current schema and partitions from 8 days ago to the day after tomorrow."""
-    name = f"t_{secrets.token_hex(6)}"
-    maintenance = await asyncpg.connect(postgres_server.url())
-    await maintenance.execute(f"create database {name} template {TEMPLATE}")
-    try:
-        yield postgres_server.url(name)
-    finally:
-        await maintenance.execute(f"drop database {name} with (force)")
-        await maintenance.close()
+    async with scratch_database(postgres_server, TEMPLATE) as url:
+        yield url
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from backup_support import program
+from databases import new_database
 from joulegate_cli.local.postgres import LocalPostgres
 from joulegate_db.charging import Charging
 from joulegate_db.migrate import migrate, require_schema, shipped_migrations
@@ -32,7 +33,6 @@ from upgrade_stand import (
     copy,
     fill,
     migrate_to,
-    new_database,
     tables,
 )
 
