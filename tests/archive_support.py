@@ -1,14 +1,20 @@
 """Old days of a simulated fleet, rolled and attributed, in a database of their own; and what must not change when they are archived."""
 
+import asyncio
 import os
+import secrets
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import pytest
 
+from databases import scratch_database
+from joulegate_cli.local.postgres import LocalPostgres
 from joulegate_core.clock import utc_now
 from joulegate_core.telemetry import Message, MeterReading, Stream, VehicleReading
 from joulegate_db.charging import Charging
@@ -20,6 +26,7 @@ from joulegate_simulator.fleet import build_fleet
 DEFAULTS = EnergyDefaults("interval", "interval", 2000, timedelta(days=8))
 FIRST = (utc_now() - timedelta(days=40)).date()
 SECOND = FIRST + timedelta(days=1)
+NAMES = [f"{stream}_history_{day:%Y%m%d}" for stream in ("meter", "vehicle") for day in (FIRST, SECOND)]
 
 RUN = "from joulegate_cli.main import main; main()"
 
@@ -84,6 +91,36 @@ async def settle(connection: asyncpg.Connection, defaults: EnergyDefaults = DEFA
     await charging.refresh()
 
 
+@pytest.fixture(scope="module")
+def template(postgres_server: LocalPostgres) -> str:
+    """The name of a database with two old days of five pairs."""
+    name = f"a_{secrets.token_hex(6)}"
+
+    async def make() -> None:
+        maintenance = await asyncpg.connect(postgres_server.url())
+        await maintenance.execute(f"create database {name} template joulegate_template")
+        await maintenance.close()
+        await make_old_days(postgres_server.url(name), pairs=5, days=2)
+
+    asyncio.run(make())
+    return name
+
+
+@pytest.fixture
+async def url(postgres_server: LocalPostgres, template: str) -> AsyncIterator[str]:
+    """A copy of it."""
+    async with scratch_database(postgres_server, template) as url:
+        yield url
+
+
+@pytest.fixture
+async def old(url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to it."""
+    connection = await asyncpg.connect(url)
+    yield connection
+    connection.terminate()
+
+
 async def rows(db: asyncpg.Connection, stream: str) -> list[tuple[Any, ...]]:
     """All readings of the two old days, in the order of the files."""
     return [
@@ -125,3 +162,25 @@ def archive(url: str, *arguments: str, before: str = "") -> subprocess.Completed
 def to(folder: Path, days: int = 30) -> tuple[str, ...]:
     """The options that archive into `folder`."""
     return ("--older-than", f"{days}d", "--to", str(folder))
+
+
+def in_files(folder: Path, stream: str) -> list[tuple[Any, ...]]:
+    """All readings of the archive, day by day, as they lie in the files, by a reader that knows nothing of us."""
+    duckdb = pytest.importorskip("duckdb")
+    found: list[tuple[Any, ...]] = []
+    for path in sorted(folder.glob(f"{stream}_history/*/readings.parquet")):
+        table = duckdb.sql(f"select * exclude (day) from read_parquet('{path}', hive_partitioning = true)")
+        found += table.fetchall()
+    return found
+
+
+def comparable(found: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Decimals as the floats that they stand for; `real` columns to their six digits."""
+    return [
+        tuple(
+            one.timestamp() if hasattr(one, "timestamp") else f"{float(one):.6g}" if i > 1 and not isinstance(one, str | bool) else
+            float(one) if not isinstance(one, str | bool) else one
+            for i, one in enumerate(row)
+        )
+        for row in found
+    ]  # fmt: skip

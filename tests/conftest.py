@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from databases import scratch_database
 from gateway_harness import Gateway
 from joulegate_cli.local import ports
 from joulegate_cli.local.broker import LocalBroker, find_mosquitto
@@ -20,6 +20,9 @@ from joulegate_core.clock import utc_now
 from joulegate_db.connect import MIGRATION_SETTINGS, connect
 from joulegate_db.migrate import migrate
 from joulegate_db.partitions import ensure_partitions
+
+# before a test imports them: what they assert is told with its values, as in the tests themselves
+pytest.register_assert_rewrite("oracle_stand", *(path.stem for path in Path(__file__).parent.glob("*_support.py")))
 
 TEMPLATE = "joulegate_template"
 
@@ -73,14 +76,8 @@ async def _create_template(server: LocalPostgres) -> None:
 @pytest.fixture
 async def database_url(postgres_server: LocalPostgres) -> AsyncIterator[str]:
     """The URL of a fresh database with the current schema and partitions from 8 days ago to the day after tomorrow."""
-    name = f"t_{secrets.token_hex(6)}"
-    maintenance = await asyncpg.connect(postgres_server.url())
-    await maintenance.execute(f"create database {name} template {TEMPLATE}")
-    try:
-        yield postgres_server.url(name)
-    finally:
-        await maintenance.execute(f"drop database {name} with (force)")
-        await maintenance.close()
+    async with scratch_database(postgres_server, TEMPLATE) as url:
+        yield url
 
 
 @pytest.fixture

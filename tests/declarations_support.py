@@ -1,20 +1,23 @@
 """A fleet whose links and declarations change while it is rolled, beside the oracle that knows what the answers must be."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
+import pytest
 from msgspec.structs import replace
 
 import oracle
 from http_support import Reading, at
 from joulegate_core.telemetry import VehicleReading
+from joulegate_db.connect import ROLLER_SETTINGS, connect
+from joulegate_db.declarations import DECLARER_SETTINGS
 from joulegate_db.links import LinkPut
 from joulegate_db.reader import open_reader
 from joulegate_db.rollups import CLOSE_AFTER, EnergyDefaults, Rollups
 from joulegate_db.windows import Window
-from test_performance_oracle import check
+from oracle_stand import check
 
 DEFAULTS = EnergyDefaults("interval", "interval", 2000, timedelta(days=8))
 
@@ -22,6 +25,24 @@ ROLLUP = """
 select device, bucket, charge_point, linked_vehicle, round(kwh::numeric, 9) as kwh, readings, late, resets, glitches, jumps, recovered
 from meter_rollup_15m order by 1, 2, 3, 4
 """
+
+
+@pytest.fixture
+async def rollups(database_url: str) -> AsyncIterator[Rollups]:
+    """The roller's hands, with the roller's lock, as a running gateway has it."""
+    connection = await connect(database_url, ROLLER_SETTINGS)
+    rollups = Rollups(connection, DEFAULTS)
+    assert await rollups.lock()
+    yield rollups
+    connection.terminate()
+
+
+@pytest.fixture
+async def declarer(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection that changes what is declared."""
+    connection = await connect(database_url, DECLARER_SETTINGS)
+    yield connection
+    connection.terminate()
 
 
 def a_link(start: float, end: float | None, vehicle: str = "v-1", meter: str = "m-1") -> LinkPut:

@@ -121,3 +121,31 @@ async def assert_streamed(client: httpx.AsyncClient, database: asyncpg.Connectio
             if "v-new" in line:
                 return
     raise AssertionError("the stream has ended")
+
+
+def problem(response: httpx.Response, status: int, code: str) -> Json:
+    """Checks everything that all problems have in common; returns the document."""
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    body: Json = response.json()
+    assert set(body) == {"type", "title", "status", "detail", "instance", "code", "requestId"}
+    assert (body["status"], body["code"]) == (status, code)
+    assert body["type"] == "urn:joulegate:problem:" + code.replace("_", "-")
+    assert body["instance"] == response.request.url.raw_path.decode().partition("?")[0]
+    assert body["requestId"] == response.headers["x-request-id"]
+    assert body["title"]
+    assert body["detail"].endswith(".")
+    return body
+
+
+class BrokenReader:
+    """A reader with a fault inside, as no database can have it."""
+
+    async def performance(self, vehicle: str, window: Window) -> None:
+        raise RuntimeError(f"secret of {vehicle} {window}")
+
+    async def vehicle(self, device: str, now: datetime) -> Any:
+        return {"device": device, "now": now}
+
+    async def lag(self, seconds: float) -> float:
+        return 0 * seconds

@@ -14,8 +14,9 @@ from joulegate_cli.local.postgres import LocalPostgres
 from joulegate_core.telemetry import Message, MeterReading, Stream, VehicleReading
 from joulegate_db.charging import Charging
 from joulegate_db.partitions import ensure_partitions
+from joulegate_db.performance import Performance
 from joulegate_db.rollups import EnergyDefaults, Rollups
-from oracle import Fleet, Point, VehiclePoint
+from oracle import Answer, Fleet, Point, VehiclePoint
 from oracle.strategies import BASE
 
 TABLES = (
@@ -110,3 +111,30 @@ def close(one: float | None, other: float | None) -> bool:
     if one is None or other is None:
         return one is other
     return isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
+
+
+def status_is_clear(expected: Answer) -> bool:
+    """Whether the ratio that is judged is not within rounding of a limit."""
+    judged = expected.quality.paired_efficiency_ratio or expected.efficiency_ratio
+    return judged is None or not (close(judged, 0.85) or close(judged, 1))
+
+
+def check(answer: Performance, expected: Answer) -> None:
+    """Compares everything that both know."""
+    assert close(answer.total_kwh_consumed_ac, expected.total_kwh_consumed_ac)
+    assert close(answer.total_kwh_delivered_dc, expected.total_kwh_delivered_dc)
+    assert close(answer.efficiency_ratio, expected.efficiency_ratio)
+    assert close(answer.avg_battery_temp, expected.avg_battery_temp)
+    assert answer.status == expected.status or not status_is_clear(expected)
+    assert [one.meter_id for one in answer.meters] == [one.meter_id for one in expected.meters]
+    for one, other in zip(answer.meters, expected.meters, strict=True):
+        assert close(one.kwh_consumed_ac, other.kwh_consumed_ac)
+    quality = answer.quality
+    for name in (
+        "pairing", "vehicle_readings", "meter_readings", "expected_readings",
+        "counter_resets", "glitches", "jumps", "recovered",
+    ):  # fmt: skip
+        assert getattr(quality, name) == getattr(expected.quality, name), name
+    for name in ("coverage", "gap_minutes", "paired_efficiency_ratio"):
+        assert close(getattr(quality, name), getattr(expected.quality, name)), name
+    assert (quality.reason is not None) == expected.quality.reason_due

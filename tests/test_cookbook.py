@@ -6,9 +6,9 @@ import re
 import sys
 from pathlib import Path
 
+from http_service_support import sidecar
 from http_support import at
 from openapi_support import SEEDED_UNTIL, seed
-from test_http_service import sidecar
 
 PAGE = (Path(__file__).parents[1] / "docs" / "cookbook.md").read_text()
 RECIPES = re.findall(r"^```(sh|python)\n(.*?)^```\n```text\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)

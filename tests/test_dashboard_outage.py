@@ -1,30 +1,17 @@
 """The dashboard while the database or the service is away: it says so, shows nothing old as live, and goes on by itself."""
 
-import asyncio
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
-import pytest
 from playwright.async_api import expect
 
+import http_service_support
 from dashboard_support import chromium, serving, visiting
 from http_support import write
 from joulegate_cli.local.ports import free_port
 from joulegate_cli.local.postgres import LocalPostgres
 from test_dashboard import reading
-from test_http_service import prepare
 
-
-@pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[LocalPostgres]:
-    """A PostgreSQL of the test's own, with the schema, to be stopped and started."""
-    server = LocalPostgres(tmp_path / "pg", options={"fsync": "off"}).start()
-    try:
-        asyncio.run(prepare(server.url()))
-        yield server
-    finally:
-        server.stop("immediate")
+own_server = http_service_support.own_server
 
 
 async def test_the_database_goes_away_and_comes_back(own_server: LocalPostgres) -> None:

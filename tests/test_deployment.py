@@ -18,7 +18,7 @@ import pytest
 import typer
 import yaml  # type: ignore[import-untyped]
 
-from joulegate_cli.commands import app
+from joulegate_cli.commands import command_line
 from joulegate_cli.local.postgres import LocalPostgres, embedded_bin_dir
 from joulegate_core.settings import Settings, load_settings
 from joulegate_gateway.service import DRAIN_SECONDS
@@ -189,7 +189,7 @@ def test_the_settings_are_accepted(name: str) -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_the_commands_and_their_options_exist(name: str) -> None:
-    root = typer.main.get_command(app)
+    root = typer.main.get_command(command_line())
     command, *words = SERVICES[name]["command"]
     context = typer.Context(root)
     found = root.get_command(context, command)  # type: ignore[attr-defined]

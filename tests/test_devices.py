@@ -1,19 +1,17 @@
 """What is declared about devices: stored, seen at once in the answers, computed anew by the roller, and on the command line."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
 import pytest
 from msgspec import UNSET
 
+import declarations_support
 from command_support import done, joulegate
-from declarations_support import DEFAULTS, ROLLUP, check_answers, fleet_of, marked, roll, roll_all_marks
+from declarations_support import ROLLUP, check_answers, fleet_of, marked, roll, roll_all_marks
 from http_support import Reading, meter, vehicle, write
 from joulegate_core.settings import EnergyKind
 from joulegate_core.telemetry import Stream
-from joulegate_db.connect import ROLLER_SETTINGS, connect
-from joulegate_db.declarations import DECLARER_SETTINGS
 from joulegate_db.devices import Declaration, declare_devices, list_devices
 from joulegate_db.rollups import Rollups
 
@@ -21,22 +19,7 @@ METER, VEHICLE = Stream.METER, Stream.VEHICLE
 HEADER = "deviceId,kind,energy,maxKw\n"
 
 
-@pytest.fixture
-async def rollups(database_url: str) -> AsyncIterator[Rollups]:
-    """The roller's hands."""
-    connection = await connect(database_url, ROLLER_SETTINGS)
-    rollups = Rollups(connection, DEFAULTS)
-    assert await rollups.lock()
-    yield rollups
-    connection.terminate()
-
-
-@pytest.fixture
-async def declarer(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection that changes declarations."""
-    connection = await connect(database_url, DECLARER_SETTINGS)
-    yield connection
-    connection.terminate()
+rollups, declarer = declarations_support.rollups, declarations_support.declarer
 
 
 def counters() -> list[Reading]:

@@ -9,7 +9,7 @@ import pytest
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from http_support import TEN, at, vehicle, write
+from http_support import TEN, BrokenReader, at, problem, vehicle, write
 from joulegate_core.tokens import parse_tokens
 from joulegate_db.link_store import open_link_store
 from joulegate_db.reader import Reader, open_reader
@@ -20,7 +20,6 @@ from joulegate_http.metrics import Metrics
 from joulegate_http.operation import Operation
 from joulegate_http.parameters import Parameters
 from openapi_support import Contract
-from test_http_errors import BrokenReader, problem
 
 READ, OPERATE = "a-token-that-may-read", "a-token-that-may-operate"
 TOKENS = parse_tokens(f"wall:read:{READ},ops:operate:{OPERATE}")

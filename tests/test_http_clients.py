@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway_harness import eventually
+from http_service_support import sidecar, status
 from http_support import Json
 from joulegate_cli.local.ports import free_port
 from joulegate_core import asgi, http_connection
@@ -21,7 +22,6 @@ from joulegate_core.asgi import serve
 from joulegate_core.http_connection import HttpConnection
 from joulegate_http import body
 from joulegate_http.leaving import Leaving
-from test_http_service import sidecar, status
 
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 GET = HEAD + b"\r\n"

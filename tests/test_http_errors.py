@@ -1,16 +1,15 @@
 """Every error is a problem document that says what to do, and nothing of what is inside."""
 
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
-from typing import Any, cast
+from datetime import timedelta
+from typing import cast
 
 import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from http_support import Json, api_on, at, client_of, meter, vehicle, write
+from http_support import BrokenReader, api_on, at, client_of, meter, problem, vehicle, write
 from joulegate_db.reader import Reader
-from joulegate_db.windows import Window
 
 NOW = at(120)
 PERFORMANCE = "/v1/analytics/performance/v-1"
@@ -21,21 +20,6 @@ async def api(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an application on an empty database."""
     async with api_on(database_url, now=NOW) as client:
         yield client
-
-
-def problem(response: httpx.Response, status: int, code: str) -> Json:
-    """Checks everything that all problems have in common; returns the document."""
-    assert response.status_code == status
-    assert response.headers["content-type"] == "application/problem+json"
-    body: Json = response.json()
-    assert set(body) == {"type", "title", "status", "detail", "instance", "code", "requestId"}
-    assert (body["status"], body["code"]) == (status, code)
-    assert body["type"] == "urn:joulegate:problem:" + code.replace("_", "-")
-    assert body["instance"] == response.request.url.raw_path.decode().partition("?")[0]
-    assert body["requestId"] == response.headers["x-request-id"]
-    assert body["title"]
-    assert body["detail"].endswith(".")
-    return body
 
 
 @pytest.mark.parametrize(
@@ -115,19 +99,6 @@ async def test_a_request_id_is_made_or_taken_over(api: httpx.AsyncClient) -> Non
     assert problem(taken, 404, "not_found")["requestId"] == "trace-1"
     refused = await api.get("/healthz", headers={"X-Request-Id": "no spaces, please"})
     assert refused.headers["x-request-id"] != "no spaces, please"
-
-
-class BrokenReader:
-    """A reader with a fault inside, as no database can have it."""
-
-    async def performance(self, vehicle: str, window: Window) -> None:
-        raise RuntimeError(f"secret of {vehicle} {window}")
-
-    async def vehicle(self, device: str, now: datetime) -> Any:
-        return {"device": device, "now": now}
-
-    async def lag(self, seconds: float) -> float:
-        return 0 * seconds
 
 
 @pytest.mark.parametrize("path", [PERFORMANCE, "/v1/vehicles/v-1"], ids=["in the reader", "in the answer"])

@@ -13,16 +13,13 @@ import pytest
 
 from chaos.proxy import Proxy
 from gateway_harness import eventually
+from http_service_support import becomes, prepare, sidecar, status
 from http_support import Json, meter, vehicle, write
 from joulegate_cli.local.ports import free_port
 from joulegate_cli.local.postgres import LocalPostgres
-from joulegate_core.clock import utc_now
 from joulegate_db import checked_pool, reader
-from joulegate_db.connect import MIGRATION_SETTINGS, READER_SETTINGS, connect
-from joulegate_db.migrate import migrate
-from joulegate_db.partitions import ensure_partitions
+from joulegate_db.connect import READER_SETTINGS
 from joulegate_http import operations
-from test_http_service import becomes, sidecar, status
 
 VEHICLE = "/v1/vehicles/v-1"
 METER = "/v1/meters/m-1"
@@ -50,10 +47,7 @@ async def database(tcp_server: LocalPostgres) -> str:
     maintenance = await asyncpg.connect(tcp_server.tcp_url())
     await maintenance.execute(f"create database {name}")
     await maintenance.close()
-    connection = await connect(tcp_server.tcp_url(name), MIGRATION_SETTINGS)
-    await migrate(connection)
-    await ensure_partitions(connection, utc_now(), max_age_days=3)
-    await connection.close()
+    await prepare(tcp_server.tcp_url(name))
     await write(tcp_server.tcp_url(name), [meter(1, 2.0), vehicle(1, 1.8)])
     return name
 

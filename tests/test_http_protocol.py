@@ -13,7 +13,8 @@ from starlette.middleware import Middleware
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
-from http_support import TEN, links_api
+from http_service_support import sidecar
+from http_support import TEN, links_api, problem
 from joulegate_core.tokens import parse_tokens
 from joulegate_db.reader import open_reader
 from joulegate_http.app import create_app
@@ -22,8 +23,6 @@ from joulegate_http.gate import Gate
 from joulegate_http.metrics import Metrics
 from joulegate_http.problems import refusal
 from openapi_support import Contract
-from test_http_errors import problem
-from test_http_service import sidecar
 
 LINK = {"vehicleId": "v-1", "meterId": "m-1", "validFrom": "2026-05-01T00:00:00Z"}
 DOCUMENT = "/openapi.json"

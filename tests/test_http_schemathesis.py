@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from http_service_support import sidecar
 from http_support import at
 from openapi_support import SEEDED_UNTIL, seed
 from quarantine_support import refuse
-from test_http_service import sidecar
 
 CONFIGURATION = """
 seed = 1

@@ -11,7 +11,7 @@ import pytest
 import typer
 import yaml  # type: ignore[import-untyped]
 
-from joulegate_cli.commands import app
+from joulegate_cli.commands import command_line
 from joulegate_core.settings import load_settings
 from joulegate_gateway.service import DRAIN_SECONDS
 
@@ -153,7 +153,7 @@ def test_only_who_changes_the_schema_has_the_owners_login() -> None:
 
 @pytest.mark.parametrize("name", PODS)
 def test_the_command_exists(name: str) -> None:
-    root = typer.main.get_command(app)
+    root = typer.main.get_command(command_line())
     command, *words = container(PODS[name])["args"]
     found = root.get_command(typer.Context(root), command)  # type: ignore[attr-defined]
     assert found is not None

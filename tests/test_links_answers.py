@@ -4,13 +4,12 @@ Minutes after ten. Buckets before 45 are rolled, that of 45 is closed but not ro
 """
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 
+import declarations_support
 from declarations_support import (
-    DEFAULTS,
     ROLLUP,
     a_link,
     check_answers,
@@ -21,8 +20,7 @@ from declarations_support import (
     roll_all_marks,
 )
 from http_support import Reading, at, meter, vehicle, write
-from joulegate_db.connect import ROLLER_SETTINGS, connect
-from joulegate_db.declarations import DECLARER_SETTINGS, declarations_locked
+from joulegate_db.declarations import declarations_locked
 from joulegate_db.links import Changed as ChangedTimes
 from joulegate_db.links import LinkPut, delete_link, insert, mark, put_link
 from joulegate_db.rebuild import rebuild
@@ -33,22 +31,7 @@ from joulegate_db.windows import Window
 WINDOWS = ((0, 75), (3, 21), (47, 59), (14, 70))
 
 
-@pytest.fixture
-async def rollups(database_url: str) -> AsyncIterator[Rollups]:
-    """The roller's hands."""
-    connection = await connect(database_url, ROLLER_SETTINGS)
-    rollups = Rollups(connection, DEFAULTS)
-    assert await rollups.lock()
-    yield rollups
-    connection.terminate()
-
-
-@pytest.fixture
-async def declarer(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection that changes links."""
-    connection = await connect(database_url, DECLARER_SETTINGS)
-    yield connection
-    connection.terminate()
+rollups, declarer = declarations_support.rollups, declarations_support.declarer
 
 
 def pairs(count: int = 75) -> list[Reading]:

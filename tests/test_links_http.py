@@ -10,7 +10,8 @@ from structlog.testing import capture_logs
 
 from declarations_support import DEFAULTS, roll
 from gateway_harness import eventually
-from http_support import Json, at, links_api, meter, vehicle, write
+from http_service_support import answers, environ, sidecar
+from http_support import Json, at, links_api, meter, problem, vehicle, write
 from joulegate_cli.local.ports import free_port
 from joulegate_core.settings import load_settings
 from joulegate_db import link_store
@@ -20,8 +21,6 @@ from joulegate_db.rollups import Rollups
 from joulegate_http.app import create_app
 from joulegate_http.metrics import Metrics
 from joulegate_http.service import run_http
-from test_http_errors import problem
-from test_http_service import answers, environ, sidecar
 
 LINK: Json = {"vehicleId": "v-1", "meterId": "m-1", "validFrom": "2026-05-01T00:00:00Z", "validTo": None}
 

@@ -24,8 +24,8 @@ from joulegate_db.rollups import Rollups
 from joulegate_db.windows import Window
 from joulegate_db.writer import Writer
 from oracle.strategies import BASE, METERS, VEHICLES, fleets, moments, windows
-from oracle_stand import TABLES, alternate, defaults, message, oracle_database
-from test_performance_oracle import Case, check, known
+from oracle_stand import TABLES, alternate, check, defaults, message, oracle_database
+from test_performance_oracle import Case, known
 
 DATABASE = "t_links_oracle"
 SECOND = timedelta(seconds=1)

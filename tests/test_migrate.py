@@ -8,6 +8,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from databases import scratch_database
 from joulegate_cli.local.postgres import LocalPostgres
 from joulegate_core.clock import utc_now
 from joulegate_core.errors import SchemaMismatchError
@@ -25,12 +26,8 @@ VERSIONS = [migration.version for migration in shipped_migrations()]
 @pytest.fixture
 async def empty_url(postgres_server: LocalPostgres) -> AsyncIterator[str]:
     """The URL of a database without a schema."""
-    name = f"e_{secrets.token_hex(6)}"
-    maintenance = await asyncpg.connect(postgres_server.url())
-    await maintenance.execute(f"create database {name}")
-    yield postgres_server.url(name)
-    await maintenance.execute(f"drop database {name} with (force)")
-    await maintenance.close()
+    async with scratch_database(postgres_server) as url:
+        yield url
 
 
 @pytest.fixture

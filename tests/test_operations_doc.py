@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 import typer
 
-from joulegate_cli.commands import app
+from joulegate_cli.commands import command_line
 from joulegate_core.settings import load_settings
 from observability_support import documented, rules
 
@@ -77,7 +77,7 @@ def commands() -> Iterator[str]:
 
 @pytest.mark.parametrize("line", sorted(set(commands())))
 def test_the_commands_and_their_options_exist(line: str) -> None:
-    command: Any = typer.main.get_command(app)
+    command: Any = typer.main.get_command(command_line())
     context = typer.Context(command)
     words = shlex.split(line)
     while hasattr(command, "get_command") and words and not words[0].startswith("-"):

@@ -22,9 +22,9 @@ from joulegate_db.reader import open_reader
 from joulegate_db.rollups import Rollups
 from joulegate_db.windows import Window
 from joulegate_db.writer import Writer
-from oracle import Answer, Fleet, performance
+from oracle import Fleet, performance
 from oracle.strategies import BASE, VEHICLES, fleets, plain_fleets, wide_windows, windows
-from oracle_stand import Step, alternate, begin, close, defaults, happen, message, oracle_database, steps
+from oracle_stand import Step, alternate, begin, check, defaults, happen, message, oracle_database, steps
 
 DATABASE = "t_performance_oracle"
 Case = tuple[str, Window, Performance | None]
@@ -105,33 +105,6 @@ def stand(postgres_server: LocalPostgres) -> Iterator[Stand]:
     """One for all examples."""
     with oracle_database(postgres_server, DATABASE) as (url, runner):
         yield Stand(url, runner)
-
-
-def status_is_clear(expected: Answer) -> bool:
-    """Whether the ratio that is judged is not within rounding of a limit."""
-    judged = expected.quality.paired_efficiency_ratio or expected.efficiency_ratio
-    return judged is None or not (close(judged, 0.85) or close(judged, 1))
-
-
-def check(answer: Performance, expected: Answer) -> None:
-    """Compares everything that both know."""
-    assert close(answer.total_kwh_consumed_ac, expected.total_kwh_consumed_ac)
-    assert close(answer.total_kwh_delivered_dc, expected.total_kwh_delivered_dc)
-    assert close(answer.efficiency_ratio, expected.efficiency_ratio)
-    assert close(answer.avg_battery_temp, expected.avg_battery_temp)
-    assert answer.status == expected.status or not status_is_clear(expected)
-    assert [one.meter_id for one in answer.meters] == [one.meter_id for one in expected.meters]
-    for one, other in zip(answer.meters, expected.meters, strict=True):
-        assert close(one.kwh_consumed_ac, other.kwh_consumed_ac)
-    quality = answer.quality
-    for name in (
-        "pairing", "vehicle_readings", "meter_readings", "expected_readings",
-        "counter_resets", "glitches", "jumps", "recovered",
-    ):  # fmt: skip
-        assert getattr(quality, name) == getattr(expected.quality, name), name
-    for name in ("coverage", "gap_minutes", "paired_efficiency_ratio"):
-        assert close(getattr(quality, name), getattr(expected.quality, name)), name
-    assert (quality.reason is not None) == expected.quality.reason_due
 
 
 def known(fleet: Fleet, vehicle: str) -> bool:

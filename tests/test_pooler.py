@@ -9,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway_harness import Gateway
+from http_service_support import environ, sidecar
 from http_support import Reading, ask, assert_streamed, at, meter, vehicle, write
 from joulegate_cli.local.ports import free_port
 from joulegate_core.errors import DatabaseUnavailableError, PoolerError
@@ -18,7 +19,6 @@ from joulegate_db.writer import Writer
 from joulegate_http.service import run_http
 from pooler_harness import pooled
 from process_harness import launching
-from test_http_service import environ, sidecar
 
 IGNORED = (
     "default_transaction_read_only,plan_cache_mode,jit,statement_timeout,enable_seqscan,lock_timeout,synchronous_commit"

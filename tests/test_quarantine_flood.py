@@ -1,7 +1,6 @@
 """Floods do not fill the disk, cost their neighbours nothing, and can be seen."""
 
 import json
-import secrets
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -10,11 +9,11 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
+from databases import new_database
 from gateway_harness import Gateway, eventually, meter, now_ms, publisher, vehicle
 from joulegate_cli.local.postgres import LocalPostgres
 from joulegate_core.telemetry import Stream
 from joulegate_db import migrate as migrate_module
-from joulegate_db.connect import MIGRATION_SETTINGS, connect
 from joulegate_db.migrate import migrate
 from joulegate_db.writer import StreamTally, Tally, Writer
 from joulegate_gateway.overflow import SILENCE, OverflowLog
@@ -113,24 +112,18 @@ set count = kept.count + excluded.count, last_seen = excluded.last_seen, reason 
 async def test_rows_of_the_former_version_are_counted(
     postgres_server: LocalPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = f"e_{secrets.token_hex(6)}"
-    maintenance = await asyncpg.connect(postgres_server.url())
-    await maintenance.execute(f"create database {name}")
-    db = await connect(postgres_server.url(name), MIGRATION_SETTINGS)
-    former = [migration for migration in migrate_module.shipped_migrations() if migration.version < 4]
-    with monkeypatch.context() as before:
-        before.setattr(migrate_module, "shipped_migrations", lambda: former)
+    async with new_database(postgres_server) as (_, db):
+        former = [migration for migration in migrate_module.shipped_migrations() if migration.version < 4]
+        with monkeypatch.context() as before:
+            before.setattr(migrate_module, "shipped_migrations", lambda: former)
+            await migrate(db)
+        for payload, reason in [(b"1", "bad_json"), (b"1", "bad_json"), (b"22", "too_old"), (b"333", "too_old")]:
+            await db.execute(FORMER_INSERT, payload, reason)
         await migrate(db)
-    for payload, reason in [(b"1", "bad_json"), (b"1", "bad_json"), (b"22", "too_old"), (b"333", "too_old")]:
-        await db.execute(FORMER_INSERT, payload, reason)
-    await migrate(db)
-    assert await totals(db) == {"bad_json": (1, 3, 2, 0), "too_old": (2, 9, 2, 0)}
-    for payload, reason in [(b"1", "too_old"), (b"4444", "bad_json")]:
-        await db.execute(FORMER_INSERT, payload, reason)
-    assert await totals(db) == {"bad_json": (1, 6, 1, 0), "too_old": (3, 12, 5, 0)}
-    await db.close()
-    await maintenance.execute(f"drop database {name}")
-    await maintenance.close()
+        assert await totals(db) == {"bad_json": (1, 3, 2, 0), "too_old": (2, 9, 2, 0)}
+        for payload, reason in [(b"1", "too_old"), (b"4444", "bad_json")]:
+            await db.execute(FORMER_INSERT, payload, reason)
+        assert await totals(db) == {"bad_json": (1, 6, 1, 0), "too_old": (3, 12, 5, 0)}
 
 
 async def test_a_gateway_counts_what_it_does_not_keep_and_says_so_once(

@@ -11,13 +11,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway_harness import eventually
+from http_service_support import PERFORMANCE, becomes, prepare, sidecar, status
 from http_support import assert_streamed, at, meter, vehicle, write
 from joulegate_cli.local.postgres import LocalPostgres
 from joulegate_db.checked_pool import ReplicaConflictError
 from joulegate_db.reader import open_reader
 from joulegate_http.problems import as_problem
 from replica_harness import bin_dir, replica_of, sockets
-from test_http_service import PERFORMANCE, becomes, prepare, sidecar, status
 
 
 class Pair(NamedTuple):

@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 from command_support import done, joulegate
 from gateway_harness import Gateway, eventually, publisher
 from gateway_harness import meter as message
+from http_service_support import sidecar
 from http_support import at, meter, vehicle, write
 from joulegate_cli.doctor.database import judge_logins
 from joulegate_cli.doctor.finding import Severity
@@ -29,7 +30,6 @@ from joulegate_db.connect import MIGRATION_SETTINGS, WRITER_SETTINGS, connect, u
 from joulegate_db.migrate import migrate
 from joulegate_db.partitions import ensure_partitions
 from roles_support import Logins, logins
-from test_http_service import sidecar
 
 ROOT = Path(__file__).parent.parent
 LOGINS_SQL = ROOT / "db/postgres/logins.sql"

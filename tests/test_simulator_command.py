@@ -12,7 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from joulegate_cli.commands import app
+from joulegate_cli.commands import command_line
 from joulegate_cli.local.broker import LocalBroker
 from joulegate_cli.local.ports import free_port
 from joulegate_cli.simulate import parse_seconds
@@ -175,7 +175,7 @@ def test_a_truth_file_that_is_none_and_an_api_that_is_not_there_are_one_line(tmp
     ],
 )
 def test_a_bad_option_is_named_with_its_limit(options: list[str], expected: list[str]) -> None:
-    done = CliRunner().invoke(app, ["simulate", *options])
+    done = CliRunner().invoke(command_line("simulate"), ["simulate", *options])
     assert done.exit_code == 2
     for part in expected:
         assert part in done.stderr

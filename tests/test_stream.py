@@ -16,6 +16,7 @@ import pytest
 from fleet_support import plant
 from gateway_harness import Gateway, eventually, publisher
 from gateway_harness import meter as meter_message
+from http_service_support import sidecar
 from http_support import Json, Reading, at, meter, vehicle, write
 from joulegate_cli.local.postgres import LocalPostgres
 from joulegate_core import http_connection
@@ -37,7 +38,6 @@ from joulegate_http.metrics import Metrics
 from joulegate_http.stream_client import Kind, StreamClient
 from joulegate_http.stream_events import News
 from openapi_support import Contract
-from test_http_service import sidecar
 
 NOW = at(60)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from joulegate_cli.commands import app
+from joulegate_cli.commands import command_line
 from joulegate_core.settings import load_settings
 from joulegate_gateway.service import DRAIN_SECONDS
 
@@ -71,7 +71,7 @@ def test_the_command_exists(unit: str) -> None:
     [line] = given(unit, "ExecStart")
     program, name, *words = shlex.split(line)
     assert program == INSTALLED
-    root = typer.main.get_command(app)
+    root = typer.main.get_command(command_line())
     command = root.get_command(typer.Context(root), name)  # type: ignore[attr-defined]
     assert command is not None
     options = {option for parameter in command.params for option in parameter.opts}

@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from backup_support import program
+from databases import new_database
 from joulegate_cli.local.postgres import LocalPostgres
 from joulegate_db.charging import Charging
 from joulegate_db.migrate import migrate, require_schema, shipped_migrations
@@ -22,8 +23,7 @@ from joulegate_db.windows import Window
 from joulegate_db.writer import Writer
 from oracle import Answer, performance
 from oracle.strategies import BASE
-from oracle_stand import Step, defaults, happen, oracle_database
-from test_performance_oracle import check
+from oracle_stand import Step, check, defaults, happen, oracle_database
 from upgrade_stand import (
     COLUMNS,
     FLEET,
@@ -33,7 +33,6 @@ from upgrade_stand import (
     copy,
     fill,
     migrate_to,
-    new_database,
     tables,
 )
 

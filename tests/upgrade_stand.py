@@ -6,20 +6,16 @@ fails a test.
 """
 
 import io
-import secrets
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from joulegate_cli.local.postgres import LocalPostgres
 from joulegate_core.telemetry import Message, Rejection, Stream
 from joulegate_db import migrate as migrate_module
 from joulegate_db.charging import Charging
-from joulegate_db.connect import MIGRATION_SETTINGS, connect
 from joulegate_db.migrate import migrate, shipped_migrations
 from joulegate_db.partitions import ensure_partitions
 from joulegate_db.rollups import Rollups
@@ -150,18 +146,3 @@ async def migrate_to(connection: asyncpg.Connection, version: int) -> None:
         older.setattr(migrate_module, "shipped_migrations", lambda: shipped_migrations()[:version])
         await migrate(connection)
     await ensure_partitions(connection, BASE + timedelta(days=1), max_age_days=1)
-
-
-@asynccontextmanager
-async def new_database(server: LocalPostgres) -> AsyncIterator[tuple[str, asyncpg.Connection]]:
-    """An empty database for the length of the block: its URL and a connection that migrates."""
-    name = f"u_{secrets.token_hex(6)}"
-    maintenance = await asyncpg.connect(server.url())
-    await maintenance.execute(f"create database {name}")
-    connection = await connect(server.url(name), MIGRATION_SETTINGS)
-    try:
-        yield server.url(name), connection
-    finally:
-        connection.terminate()
-        await maintenance.execute(f"drop database {name} with (force)")
-        await maintenance.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from joulegate_cli.local.ports import free_port
-from joulegate_cli.simulate_score import HttpAnswers
+from joulegate_cli.simulate_answers import HttpAnswers
 from joulegate_core.asgi import serve
 from joulegate_core.settings import Settings, load_settings
 from joulegate_db.connect import MIGRATION_SETTINGS, ROLLER_SETTINGS, connect

@@ -1,10 +1,28 @@
 """A connection for a command that changes what people declare, or moves history."""
 
+import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 import asyncpg
+
+T = TypeVar("T")
+
+
+def with_declarer(work: Callable[[asyncpg.Connection], Coroutine[Any, Any, T]]) -> T:
+    """What `work` returns, which gets the connection of a `declarer`; for a command that does one thing.
+
+    Raises:
+        as `declarer`.
+    """
+
+    async def run() -> T:
+        async with declarer() as connection:
+            return await work(connection)
+
+    return asyncio.run(run())
 
 
 @asynccontextmanager

@@ -1,6 +1,5 @@
 """`joulegate devices`: how a device's energies are to be read, and what its hardware can deliver."""
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +12,8 @@ from joulegate_core.settings import EnergyKind
 from joulegate_core.telemetry import Stream
 
 if TYPE_CHECKING:
-    from joulegate_db.bindings import Binding
+    import asyncpg
+
     from joulegate_db.devices import Declaration, Device
 
 FIELDS = ("deviceId", "kind", "energy", "maxKw")
@@ -41,7 +41,7 @@ def show(*, kind: Annotated[Stream | None, typer.Option(help="Only meters, or on
     """Show the devices that were seen or declared, as a table."""
     from joulegate_cli.tables import print_table
 
-    devices = asyncio.run(_devices(kind))
+    devices = _devices(kind)
     rows = [
         (
             device.kind.value,
@@ -75,13 +75,16 @@ def declare(
 
     Answers follow at once; nothing happens when all is as declared already.
     """
+    from joulegate_cli.database import with_declarer
+    from joulegate_db.devices import declare_devices
+
     if file is None:
         declarations = [_of_options(device, kind, energy, max_kw)]
     elif device or kind or energy or max_kw:
         raise typer.BadParameter("give a file, or a device with its options, not both")
     else:
         declarations = _of_file(file)
-    changed = asyncio.run(_declare(declarations))
+    changed = len(with_declarer(lambda connection: declare_devices(connection, declarations)))
     print(f"{changed:,} devices changed, {len(declarations) - changed:,} as they were")
 
 
@@ -96,20 +99,24 @@ def bind(
     kind: Kind,
 ) -> None:
     """Bind a device to a charge point: what it reports from another one is quarantined as wrong_place. Gateways follow within seconds."""
-    from joulegate_db.bindings import Binding
+    from joulegate_cli.database import with_declarer
+    from joulegate_db import bindings
 
     try:
-        binding = Binding(kind, an_id(device), an_id(charge_point))
+        binding = bindings.Binding(kind, an_id(device), an_id(charge_point))
     except FieldError as error:
         raise typer.BadParameter(str(error)) from None
-    changed = asyncio.run(_bind(binding))
+    changed = with_declarer(lambda connection: bindings.bind(connection, [binding]))
     print(f"{changed} bound, {1 - changed} as they were")
 
 
 @app.command()
 def unbind(device: Annotated[str, typer.Argument(metavar="DEVICE", help="The device's id.")], *, kind: Kind) -> None:
     """Take a device from anywhere again."""
-    charge_point = asyncio.run(_unbind(kind, device))
+    from joulegate_cli.database import with_declarer
+    from joulegate_db import bindings
+
+    charge_point = with_declarer(lambda connection: bindings.unbind(connection, kind, device))
     if charge_point is None:
         raise NotBoundError(f"the {kind} {device} is not bound")
     print(f"the {kind} {device} is not bound to {charge_point} any more")
@@ -120,9 +127,12 @@ def show_bindings(
     *, kind: Annotated[Stream | None, typer.Option(help="Only meters, or only vehicles.")] = None
 ) -> None:
     """Show which devices are bound to a charge point."""
+    from joulegate_cli.database import with_declarer
     from joulegate_cli.tables import print_table
+    from joulegate_db.bindings import list_bindings
 
-    rows = [(one.kind.value, one.device, one.charge_point) for one in asyncio.run(_bindings(kind))]
+    bindings = with_declarer(lambda connection: list_bindings(connection, kind))
+    rows = [(one.kind.value, one.device, one.charge_point) for one in bindings]
     print_table(("kind", "device", "charge point"), rows, f"{len(rows):,} bindings")
 
 
@@ -191,41 +201,11 @@ def _cap(text: str) -> Cap:
     return cap
 
 
-async def _devices(kind: Stream | None) -> "list[Device]":
-    from joulegate_cli.database import declarer
+def _devices(kind: Stream | None) -> "list[Device]":
+    from joulegate_cli.database import with_declarer
     from joulegate_db.devices import list_devices
 
-    async with declarer() as connection:
+    async def devices(connection: "asyncpg.Connection") -> "list[Device]":
         return [device async for device in list_devices(connection, kind)]
 
-
-async def _declare(declarations: "list[Declaration]") -> int:
-    from joulegate_cli.database import declarer
-    from joulegate_db.devices import declare_devices
-
-    async with declarer() as connection:
-        return len(await declare_devices(connection, declarations))
-
-
-async def _bind(binding: "Binding") -> int:
-    from joulegate_cli.database import declarer
-    from joulegate_db import bindings
-
-    async with declarer() as connection:
-        return await bindings.bind(connection, [binding])
-
-
-async def _unbind(kind: Stream, device: str) -> str | None:
-    from joulegate_cli.database import declarer
-    from joulegate_db import bindings
-
-    async with declarer() as connection:
-        return await bindings.unbind(connection, kind, device)
-
-
-async def _bindings(kind: Stream | None) -> "list[Binding]":
-    from joulegate_cli.database import declarer
-    from joulegate_db import bindings
-
-    async with declarer() as connection:
-        return await bindings.list_bindings(connection, kind)
+    return with_declarer(devices)

@@ -1,6 +1,5 @@
 """`joulegate links`: which meter measures which vehicle, and when."""
 
-import asyncio
 import csv
 import sys
 from collections.abc import Iterator
@@ -12,7 +11,9 @@ import typer
 from joulegate_cli.csv_file import LineError, Row, a_time, an_id, read_rows, refuse
 
 if TYPE_CHECKING:
-    from joulegate_db.link_import import Imported, NumberedPut
+    import asyncpg
+
+    from joulegate_db.link_import import NumberedPut
     from joulegate_db.links import Link
 
 FIELDS = ("vehicleId", "meterId", "validFrom", "validTo")
@@ -31,7 +32,7 @@ def show(
     as_csv: Annotated[bool, typer.Option("--csv", help="As CSV, like `export`.")] = False,
 ) -> None:
     """Show links, by meter and time, as a table."""
-    links = asyncio.run(_links(vehicle, meter))
+    links = _links(vehicle, meter)
     if as_csv:
         _print_csv(links)
     else:
@@ -41,7 +42,7 @@ def show(
 @app.command()
 def export(*, vehicle: VehicleOption = None, meter: MeterOption = None) -> None:
     """Write all links as CSV to standard output; `import` takes the same file."""
-    _print_csv(asyncio.run(_links(vehicle, meter)))
+    _print_csv(_links(vehicle, meter))
 
 
 @app.command("import")
@@ -55,7 +56,9 @@ def import_file(
     A link that is there already gets the validTo of its line. Exit code 1, with every error by line, when a line is bad or a meter
     would have two vehicles at a time.
     """
+    from joulegate_cli.database import with_declarer
     from joulegate_cli.progress import bar
+    from joulegate_db.link_import import import_links
 
     errors: list[LineError] = []
     with bar("reading", total=None) as advance:
@@ -66,7 +69,7 @@ def import_file(
     if errors:
         refuse(file, errors)
     with bar(f"putting {len(puts):,} links", total=None):
-        result = asyncio.run(_import(puts, dry_run=dry_run))
+        result = with_declarer(lambda connection: import_links(connection, puts, dry_run=dry_run))
     if result.overlaps:
         refuse(file, [LineError(overlap.line, "", overlap.text) for overlap in result.overlaps])
     would = "would be " if dry_run else ""
@@ -91,20 +94,14 @@ def _put(row: Row) -> "Iterator[NumberedPut]":
     yield NumberedPut(row.line, LinkPut(vehicle, meter, since, until[0]))
 
 
-async def _import(puts: "list[NumberedPut]", *, dry_run: bool) -> "Imported":
-    from joulegate_cli.database import declarer
-    from joulegate_db.link_import import import_links
-
-    async with declarer() as connection:
-        return await import_links(connection, puts, dry_run=dry_run)
-
-
-async def _links(vehicle: str | None, meter: str | None) -> "list[Link]":
-    from joulegate_cli.database import declarer
+def _links(vehicle: str | None, meter: str | None) -> "list[Link]":
+    from joulegate_cli.database import with_declarer
     from joulegate_db.links import all_links
 
-    async with declarer() as connection:
+    async def links(connection: "asyncpg.Connection") -> "list[Link]":
         return [link async for link in all_links(connection, vehicle, meter)]
+
+    return with_declarer(links)
 
 
 def _cells(link: "Link") -> tuple[str, str, str, str]:

@@ -25,13 +25,13 @@ def main() -> NoReturn:
 
 
 def _command() -> Callable[[], None]:
-    # without an option there is nothing to parse, and the parser and all other commands are two fifths of a service's start
-    service = SERVICES.get(sys.argv[1]) if len(sys.argv) == 2 else None  # noqa: PLR2004 - program and command
-    if service is not None:
-        return service
-    from joulegate_cli.commands import app
+    name = sys.argv[1] if len(sys.argv) > 1 else None
+    # without an option there is nothing to parse, and it starts a twentieth sooner without the parser
+    if name in SERVICES and len(sys.argv) == 2:  # noqa: PLR2004 - program and command
+        return SERVICES[name]
+    from joulegate_cli.commands import command_line
 
-    return app
+    return command_line(name)
 
 
 def _fail(error: BaseException) -> NoReturn:

@@ -1,12 +1,12 @@
 """`joulegate migrate`: brings the database's schema to this version."""
 
-import asyncio
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from joulegate_core.settings import Settings, load_settings
+if TYPE_CHECKING:
+    from joulegate_core.settings import Settings
 
 
 def migrate(
@@ -18,11 +18,15 @@ def migrate(
     ] = False,
 ) -> None:
     """Applies the migrations that the database lacks. Safe to run again, and from several places at once."""
+    import asyncio
+
+    from joulegate_core.settings import load_settings
+
     settings = load_settings(os.environ)
     asyncio.run(_check(settings, citus=citus) if check else _migrate(settings, citus=citus))
 
 
-async def _migrate(settings: Settings, *, citus: bool) -> None:
+async def _migrate(settings: "Settings", *, citus: bool) -> None:
     from joulegate_core.clock import utc_now
     from joulegate_db.citus import DISTRIBUTED, distribute
     from joulegate_db.connect import MIGRATION_SETTINGS, connect, unavailable
@@ -49,7 +53,7 @@ async def _migrate(settings: Settings, *, citus: bool) -> None:
         await connection.close()
 
 
-async def _check(settings: Settings, *, citus: bool) -> None:
+async def _check(settings: "Settings", *, citus: bool) -> None:
     from joulegate_db.citus import require_distributed
     from joulegate_db.connect import MIGRATION_SETTINGS, connect
     from joulegate_db.migrate import require_schema

@@ -1,6 +1,5 @@
 """`joulegate quarantine`: what could not be accepted, and trying it again once its cause is mended."""
 
-import asyncio
 import os
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,8 @@ from joulegate_core.errors import JoulegateError
 from joulegate_core.reasons import Reason
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from joulegate_db.quarantine import Quarantined, ReasonTotal
     from joulegate_db.replay import Results
 
@@ -35,7 +36,7 @@ def show_all(
     """Show the newest messages, and how many there are of each reason."""
     from joulegate_cli.tables import print_table
 
-    items, totals = asyncio.run(_page(reason, HIGHEST_ID, limit))
+    items, totals = _page(reason, HIGHEST_ID, limit)
     if as_json:
         _print_json({"items": [_as_json(item) for item in items], "totals": totals})
         return
@@ -55,7 +56,7 @@ def show_one(
     as_json: AsJson = False,
 ) -> None:
     """Show one message in full."""
-    items, _ = asyncio.run(_page(None, number + 1, 1))
+    items, _ = _page(None, number + 1, 1)
     if not items or items[0].id != number:
         raise _not_there(number)
     [item] = items
@@ -81,6 +82,8 @@ def replay(
     The clock window holds here too: to take in what is too old by now, run this with a larger JOULEGATE_MAX_AGE_DAYS. Interrupted, it
     can be run again: nothing is lost or doubled.
     """
+    import asyncio
+
     if [reason is not None, number is not None, all_of_it].count(True) != 1:
         raise typer.BadParameter("give one of --reason, --id and --all")
     results = asyncio.run(_replay_one(number) if number is not None else _replay(reason))
@@ -97,12 +100,14 @@ def replay(
         print(f"  {count:,} {why}: {example}")
 
 
-async def _page(reason: Reason | None, before: int, limit: int) -> "tuple[list[Quarantined], list[ReasonTotal]]":
-    from joulegate_cli.database import declarer
+def _page(reason: Reason | None, before: int, limit: int) -> "tuple[list[Quarantined], list[ReasonTotal]]":
+    from joulegate_cli.database import with_declarer
     from joulegate_db.quarantine import quarantine_page, quarantine_totals
 
-    async with declarer() as connection:
+    async def page(connection: "asyncpg.Connection") -> "tuple[list[Quarantined], list[ReasonTotal]]":
         return await quarantine_page(connection, reason, before, limit), await quarantine_totals(connection)
+
+    return with_declarer(page)
 
 
 async def _replay_one(number: int) -> "Results":

@@ -1,6 +1,5 @@
 """`joulegate simulate`: a fleet of meters and vehicles that publishes to the broker of JOULEGATE_MQTT_URL."""
 
-import asyncio
 import math
 import os
 import re
@@ -169,6 +168,8 @@ def simulate(
 
 def _run(options: "SimulationOptions", settings: "Settings", *, shown: bool) -> "SimulationProgress":
     """Runs it to its end and prints the summary."""
+    import asyncio
+
     from joulegate_cli.running import run_service
     from joulegate_cli.simulate_view import live_view, summary
     from joulegate_core.broker import broker_address

@@ -1,6 +1,5 @@
 """`joulegate archive`: move days of history to files, look at them, put them back."""
 
-import asyncio
 import os
 import re
 from datetime import date, timedelta
@@ -59,6 +58,8 @@ def archive(
     """
     if context.invoked_subcommand is not None:
         return
+    import asyncio
+
     if older_than is None or to is None:
         raise typer.BadParameter("both --older-than and --to are needed, or one of list, verify, restore")
     require_pyarrow()
@@ -109,6 +110,8 @@ def restore(
     ],
 ) -> None:
     """Put days back into history, verified. All from a day on: history has no holes. The files stay."""
+    import asyncio
+
     require_pyarrow()
     asyncio.run(_restore(folder, since))
 

@@ -142,24 +142,8 @@ def fill_backlog(
     for member in setup.client_ids(client_id):
         create_session(servers.broker.url, member, setup.share_group)
     end = datetime.now(UTC) - timedelta(minutes=setup.age_minutes)
-    return publish_backlog(
-        servers, f"filler of {client_id}", messages, devices, progress, first_slot=first_slot, end=end
-    )
-
-
-def publish_backlog(
-    servers: Servers,
-    client_id: str,
-    messages: int,
-    devices: int,
-    progress: Progress,
-    *,
-    first_slot: int = 0,
-    end: datetime | None = None,
-) -> float:
-    """Publishes a backlog to whoever has subscribed, which ends now or at `end`. Returns the messages acknowledged per second."""
-    backlog = readings(devices, messages, end or datetime.now(UTC), first_slot=first_slot)
-    return publish(servers.broker.url, client_id, backlog, _phase(progress, client_id, messages))
+    filler, backlog = f"filler of {client_id}", readings(devices, messages, end, first_slot=first_slot)
+    return publish(servers.broker.url, filler, backlog, _phase(progress, filler, messages))
 
 
 def drain(

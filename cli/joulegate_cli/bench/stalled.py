@@ -4,12 +4,14 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
 
+from joulegate_cli.bench.backlog import publish, readings
 from joulegate_cli.bench.child import Service, gateway_child, wait_committed
-from joulegate_cli.bench.ingest import GATEWAY_CLIENT, POLL_SECONDS, STALL_SECONDS, publish_backlog, require_all
+from joulegate_cli.bench.ingest import GATEWAY_CLIENT, POLL_SECONDS, STALL_SECONDS, require_all
 from joulegate_cli.bench.plain_copy import rows_in_history
 from joulegate_cli.bench.report import Figure, Progress, Results
 from joulegate_cli.bench.servers import bench_servers
@@ -43,7 +45,8 @@ def bench_stalled(messages: int, devices: int, seconds: int, progress: Progress)
             gateway.wait_ready()
             idle = gateway.rss_mb()
             with _history_locked(servers.postgres.url()):
-                publish_backlog(servers, "filler", messages, devices, progress)
+                backlog = readings(devices, messages, datetime.now(UTC))
+                publish(servers.broker.url, "filler", backlog, lambda done: progress("filler", done, messages))
                 _hold(gateway, seconds, progress)
             stalled_peak, ended = gateway.peak_mb(), time.perf_counter()
             for done in wait_committed([gateway], messages, poll_seconds=POLL_SECONDS, timeout_seconds=STALL_SECONDS):

@@ -1,6 +1,5 @@
 """`joulegate doctor`: findings as a table or as JSON, and an exit code for monitors."""
 
-import asyncio
 import json
 import os
 from pathlib import Path
@@ -29,6 +28,8 @@ def doctor(
 
     Exit code 0: nothing to do; 1: something needs action; 2: usage.
     """
+    import asyncio
+
     from joulegate_cli.doctor.examine import Asked, examine
     from joulegate_cli.doctor.finding import worst
     from joulegate_cli.doctor.mosquitto import read_conf

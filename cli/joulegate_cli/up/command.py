@@ -1,6 +1,5 @@
 """`joulegate up`: everything on this machine with one command."""
 
-import asyncio
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,6 +23,8 @@ def up(
 
     What is stored stays in the directory, and the next start goes on with it.
     """
+    import asyncio
+
     from joulegate_cli.up.console import note
     from joulegate_cli.up.journal import Journal
     from joulegate_cli.up.ports import require_free_ports
