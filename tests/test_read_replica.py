@@ -14,6 +14,7 @@ from gateway_harness import eventually
 from http_service_support import PERFORMANCE, becomes, prepare, sidecar, status
 from http_support import assert_streamed, at, meter, vehicle, write
 from joulegate_cli.local.postgres import LocalPostgres
+from joulegate_db.changes import now
 from joulegate_db.checked_pool import ReplicaConflictError
 from joulegate_db.reader import open_reader
 from joulegate_http.problems import as_problem
@@ -107,6 +108,26 @@ async def test_the_stream_listens_on_the_primary_and_looks_at_the_replica(pair: 
     async with sidecar(pair.primary.url(), JOULEGATE_READ_DATABASE_URL=pair.replica.url()) as client:
         await assert_streamed(client, admin, pair.primary.url())
     await admin.close()
+
+
+async def test_a_cursor_is_taken_by_both_until_the_replica_is_promoted(pair: Pair) -> None:
+    """From then on the two count for themselves, from the same number."""
+    primary, replica = await asyncpg.connect(pair.primary.url()), await asyncpg.connect(pair.replica.url())
+
+    async def is_level() -> bool:
+        return (await now(replica)).reaches((await now(primary)).cursor)
+
+    await eventually(is_level)
+    since = (await now(replica)).cursor
+    assert (await now(primary)).reaches(since)
+    await replica.execute("select pg_promote()")
+    promoted = await now(replica)
+    assert promoted.has_lost(since)
+    assert promoted.cursor.transaction >= since.transaction
+    await replica.execute("checkpoint")
+    assert (await now(replica)).cursor.database == promoted.cursor.database
+    await replica.close()
+    await primary.close()
 
 
 async def test_a_question_that_stands_in_the_way_is_to_be_asked_again(pair: Pair) -> None:

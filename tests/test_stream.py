@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
@@ -25,12 +26,11 @@ from joulegate_core.settings import load_settings
 from joulegate_core.telemetry import Message, Stream
 from joulegate_db import changes
 from joulegate_db.beats import Beat, BeatRecord
-from joulegate_db.changes import Cursor
+from joulegate_db.changes import Cursor, Wanted
 from joulegate_db.connect import MIGRATION_SETTINGS, connect
 from joulegate_db.migrate import migrate
 from joulegate_db.partitions import ensure_partitions
 from joulegate_db.reader import open_reader
-from joulegate_db.sql import query
 from joulegate_db.writer import Writer
 from joulegate_gateway.service import run_gateway
 from joulegate_http import stream_client, stream_hub
@@ -40,6 +40,8 @@ from joulegate_http.stream_events import News
 from openapi_support import Contract
 
 NOW = at(60)
+
+SET_SOC = "update vehicle_live set (soc, written) = row(77, $1::xid8) where device = 'v-late'"
 
 
 class Events:
@@ -116,7 +118,7 @@ async def test_what_commits_late_is_not_missed_and_nothing_comes_twice(
     await write(database_url, [vehicle(1, 1.0, "v-late"), vehicle(1, 1.0, "v-1")])
     async with sidecar(database_url, now=NOW) as client, stream(client, kinds="vehicles") as events:
         async with db.transaction():
-            await db.execute("update vehicle_live set soc = 77 where device = 'v-late'")
+            await db.execute(SET_SOC, await db.fetchval("select pg_current_xact_id()"))
             for minute in (2, 3, 4):
                 await write(database_url, [vehicle(minute, 1.0, "v-1")])
                 [one] = (await events.next("vehicles"))[1]["vehicles"]
@@ -136,10 +138,52 @@ async def test_a_client_that_comes_again_gets_what_it_missed(database_url: str) 
         async with stream(client, last, kinds="vehicles,meters,alerts") as events:
             assert [one["vehicleId"] for one in (await events.next("vehicles"))[1]["vehicles"]] == ["v-2"]
             await events.until("meters", "meterId", {"m-2"})
-        for strange in ("0-0", "999999999999-4102444800", "x"):
-            headers = {"Last-Event-ID": strange}
-            async with client.stream("GET", "/v1/stream", headers=headers) as response:
-                assert (await Events(response).next("hello"))[1]["resumed"] is False
+        transaction, seconds, database = last.split("-")
+        elsewhere = f"{transaction}-{seconds}-{int(database, 16) ^ 1:08x}"
+        for strange in ("0-0", f"0-0-{database}", f"999999999999-4102444800-{database}", elsewhere, "x"):
+            assert await begins_anew(client, strange), strange
+
+
+async def begins_anew(client: httpx.AsyncClient, last_id: str) -> bool:
+    """Whether who comes again with this cursor is told to read the lists."""
+    async with client.stream("GET", "/v1/stream", headers={"Last-Event-ID": last_id}) as response:
+        return (await Events(response).next("hello"))[1]["resumed"] is False
+
+
+async def test_numbers_of_another_database_are_no_changes(database_url: str, db: asyncpg.Connection) -> None:
+    """A dump keeps the numbers of the server that it was taken from, which may be ahead of the one that it is restored to."""
+    await write(database_url, [vehicle(1, 1.0, "v-1"), vehicle(1, 1.0, "v-2"), meter(1, 1.0, "m-1")])
+    since = (await changes.now(db)).cursor
+    for table in ("vehicle_live", "meter_live"):
+        await db.execute(f"update {table} set written = '99999999999'")
+    wanted = Wanted(vehicles=True, meters=True, alerts=True)
+    async with open_reader(database_url) as reader:
+        found = await changes.changes(reader, [since], wanted, NOW)
+        assert (found.vehicles, found.meters) == ([], [])
+        await write(database_url, [vehicle(2, 1.0, "v-2")])
+        found = await changes.changes(reader, [since], wanted, NOW)
+        assert [change.item.device for change in found.vehicles] == ["v-2"]
+
+
+async def test_after_a_restore_clients_begin_anew(postgres_server: LocalPostgres, database_url: str) -> None:
+    """The same name, rows and numbers, and another database: what was given since its moment is not in it."""
+    await write(database_url, [vehicle(1, 1.0, "v-1")])
+    name = urlsplit(database_url).path[1:]
+    maintenance = await asyncpg.connect(postgres_server.url())
+    async with sidecar(database_url, now=NOW) as client:
+        async with stream(client, kinds="vehicles") as events:
+            await write(database_url, [vehicle(2, 1.0, "v-1")])
+            await events.until("vehicles", "vehicleId", {"v-1"})
+            await maintenance.execute(f"alter database {name} allow_connections false")
+            await maintenance.fetch("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", name)
+            await maintenance.execute(f"create database {name}_restored template {name}")
+            await maintenance.execute(f"alter database {name} rename to {name}_lost")
+            await maintenance.execute(f"alter database {name}_restored rename to {name}")
+            await maintenance.execute(f"drop database {name}_lost")
+            with pytest.raises(EOFError):
+                await events.next("vehicles")
+        assert await begins_anew(client, events.last_id)
+    await maintenance.close()
 
 
 async def test_alerts_come_when_they_open_and_when_they_close(database_url: str) -> None:
@@ -335,7 +379,7 @@ async def test_who_comes_again_from_the_same_place_shares_what_was_missed(
     database_url: str, db: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a restart of the sidecar all clients come at once: a copy of the fleet for each would stop the loop and fill the memory."""
-    row = await db.fetchrow(query("changes_now"))
+    since = (await changes.now(db)).cursor
     await write(database_url, [vehicle(1, 1.0, f"v-{number}") for number in range(20)])
     encoded: list[bytes] = []
     real = News.encode
@@ -347,7 +391,6 @@ async def test_who_comes_again_from_the_same_place_shares_what_was_missed(
     monkeypatch.setattr(News, "encode", counted)
     async with open_reader(database_url) as reader:
         hub = stream_hub.Hub(reader, database_url, lambda: NOW, Metrics())
-        since = Cursor(row["oldest"], row["seconds"])
         asked: list[tuple[frozenset[Kind], str | None]] = [(frozenset({"vehicles"}), None)] * 50
         asked += [(frozenset({"vehicles"}), "v-7"), (frozenset({"meters"}), None)]
         clients = [StreamClient(kinds, only, since) for kinds, only in asked]

@@ -164,3 +164,19 @@ def expected(*, before_upgrade: bool) -> dict[tuple[str, Window], Answer]:
         vehicles=[point for point in FLEET.vehicles if point.ts < end],
     )
     return {(v, window): performance(fleet, v, window.start, window.end) for v in VEHICLES for window in WINDOWS}
+
+
+async def test_rows_from_before_count_as_written_by_the_migration(postgres_server: LocalPostgres) -> None:
+    """No table is rewritten for that, and a gateway of the version before, which does not say who it is, is told apart."""
+    file = "select relfilenode from pg_class where relname = 'meter_live'"
+    insert = "insert into meter_live select now(), now(), 1, 230, true, $1, 'cp-1'"
+    async with new_database(postgres_server) as (_, db):
+        await migrate_to(db, 10)
+        await db.execute(insert, "m-1")
+        before = await db.fetchval(file)
+        begun = await db.fetchval("select pg_current_xact_id()")
+        await migrate(db)
+        assert await db.fetchval(file) == before
+        await db.execute(insert, "m-2")
+        old, new = [row[0] for row in await db.fetch("select written from meter_live order by device")]
+        assert begun < old < new <= await db.fetchval("select pg_current_xact_id()")

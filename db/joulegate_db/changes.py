@@ -1,7 +1,7 @@
 """What changed in the live tables and among the alerts since a cursor, read once for all who look.
 
-A cursor is the oldest transaction that could still commit when one looked. What is written by it or by a later one has changed since, or
-may have: a row may be given twice, none is missed, in whatever order transactions commit.
+A cursor is the oldest transaction that was not over, on all nodes, when one looked. What is written by it or by a later one has changed
+since, or may have: a row may be given twice, none is missed, in whatever order transactions commit. Rows say themselves who wrote them.
 """
 
 import re
@@ -24,49 +24,53 @@ RESUMABLE_SECONDS = 3600
 CLOSED_WITHIN_SECONDS = RESUMABLE_SECONDS + 900.0
 """For clocks that differ: alerts are closed by the gateway's."""
 
-_CURSOR = re.compile(r"([0-9]{1,19})-([0-9]{1,12})\Z")
-_HALF = 2**31
-_WHOLE = 2**32
+_CURSOR = re.compile(r"([0-9]{1,19})-([0-9]{1,12})-([0-9a-f]{8})\Z")
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """A place in the order of transactions, and when that was, in seconds since 1970."""
+    """A place in the order of a database's transactions, and when that was, in seconds since 1970.
+
+    `database`: another one, or one restored to an earlier moment, has another name and counts for itself.
+    """
 
     transaction: int
     seconds: int
+    database: str
 
     @classmethod
     def parse(cls, text: str) -> "Cursor | None":
         """The cursor that `str` wrote; None for anything else."""
         found = _CURSOR.match(text)
-        return cls(int(found[1]), int(found[2])) if found else None
+        return cls(int(found[1]), int(found[2]), found[3]) if found else None
 
     def __str__(self) -> str:
-        return f"{self.transaction}-{self.seconds}"
-
-    def is_before(self, transaction: int) -> bool:
-        """Whether a row's `transaction`, of which 32 bits are known, is this one or a later one."""
-        return (transaction - self.transaction) % _WHOLE < _HALF
+        return f"{self.transaction}-{self.seconds}-{self.database}"
 
 
 class Now(msgspec.Struct, frozen=True):
-    """Where one looks from: the `cursor` for the next time, and the `next` transaction."""
+    """Where one looks from: the `cursor` for the next time, and the `next` transaction, which is not looked for yet."""
 
     cursor: Cursor
     next: int
 
     def reaches(self, since: Cursor) -> bool:
-        """Whether changes since then can be given: it is no future of another database, and not long ago."""
-        return since.transaction <= self.next and 0 <= self.cursor.seconds - since.seconds + 1 <= RESUMABLE_SECONDS
+        """Whether changes since then can be given now: it is no future of a replica's."""
+        seconds = self.cursor.seconds - since.seconds + 1
+        return since.transaction <= self.next and seconds >= 0 and not self.has_lost(since)
+
+    def has_lost(self, since: Cursor) -> bool:
+        """Whether changes since then can never be given: it is of another database, or long ago."""
+        seconds = self.cursor.seconds - since.seconds + 1
+        return since.database != self.cursor.database or seconds > RESUMABLE_SECONDS
 
 
 ItemT = TypeVar("ItemT", MeterState, VehicleState, Alert)
 
 
 class Change(msgspec.Struct, Generic[ItemT], frozen=True):
-    """What is there now, and the transaction that wrote it (its lower 32 bits)."""
+    """What is there now, and the transaction that wrote it."""
 
-    transaction: int
+    written: int
     item: ItemT
 
 
@@ -87,6 +91,19 @@ class Wanted(msgspec.Struct, frozen=True):
     alerts: bool
 
 
+async def now(connection: asyncpg.Connection) -> Now:
+    """Where one looks from who reads live rows afterwards.
+
+    Args:
+        connection: in a snapshot, if at all, whose first question this is.
+
+    Raises:
+        asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError: the database failed.
+    """
+    row = await connection.fetchrow(query("changes_now"))
+    return Now(Cursor(row["oldest"], row["seconds"], row["database"]), row["next"])
+
+
 async def changes(reader: Reader, since: Iterable[Cursor], wanted: Wanted, at: datetime) -> Changes:
     """What changed since the oldest of `since` that is in reach; nothing when none is, but where one is now.
 
@@ -94,30 +111,29 @@ async def changes(reader: Reader, since: Iterable[Cursor], wanted: Wanted, at: d
         what every method of the reader raises.
     """
     async with reader.snapshot() as connection:
-        row = await connection.fetchrow(query("changes_now"))
-        now = Now(Cursor(row["oldest"], row["seconds"]), row["next"])
-        reached = [cursor.transaction for cursor in since if now.reaches(cursor)]
+        here = await now(connection)
+        reached = [cursor.transaction for cursor in since if here.reaches(cursor)]
         if not reached:
-            return Changes(now)
-        oldest = min(reached)
+            return Changes(here)
+        span = (min(reached), here.next)
         return Changes(
-            now,
-            vehicles=await _live(connection, Stream.VEHICLE, VehicleState, oldest, at) if wanted.vehicles else [],
-            meters=await _live(connection, Stream.METER, MeterState, oldest, at) if wanted.meters else [],
-            alerts=await _alerts(connection, oldest) if wanted.alerts else [],
+            here,
+            vehicles=await _live(connection, Stream.VEHICLE, VehicleState, span, at) if wanted.vehicles else [],
+            meters=await _live(connection, Stream.METER, MeterState, span, at) if wanted.meters else [],
+            alerts=await _alerts(connection, span) if wanted.alerts else [],
         )
 
 
 async def _live(
-    connection: asyncpg.Connection, stream: Stream, kind: type[StateT], oldest: int, at: datetime
+    connection: asyncpg.Connection, stream: Stream, kind: type[StateT], span: tuple[int, int], at: datetime
 ) -> list[Change[Any]]:
-    rows = await connection.fetch(query(f"changes_{stream}"), oldest, at - STALE_AFTER)
+    rows = await connection.fetch(query(f"changes_{stream}"), *span, at - STALE_AFTER)
     states = [kind(**{name: row[name] for name in kind.__struct_fields__}) for row in rows]
     registers = [state.device for state, row in zip(states, rows, strict=True) if row["is_register"]]
     states = await with_registers(connection, stream, states, registers)
-    return [Change(row["transaction"], state) for row, state in zip(rows, states, strict=True)]
+    return [Change(row["written"], state) for row, state in zip(rows, states, strict=True)]
 
 
-async def _alerts(connection: asyncpg.Connection, oldest: int) -> list[Change[Alert]]:
-    rows = await connection.fetch(query("changes_alert"), oldest, CLOSED_WITHIN_SECONDS)
-    return [Change(row["transaction"], Alert(**{name: row[name] for name in Alert.__struct_fields__})) for row in rows]
+async def _alerts(connection: asyncpg.Connection, span: tuple[int, int]) -> list[Change[Alert]]:
+    rows = await connection.fetch(query("changes_alert"), *span, CLOSED_WITHIN_SECONDS)
+    return [Change(row["written"], Alert(**{name: row[name] for name in Alert.__struct_fields__})) for row in rows]

@@ -68,12 +68,15 @@ class ReplayTally(msgspec.Struct, frozen=True):
     gone: tuple[int, ...] = ()
 
 
-class _Run(msgspec.Struct, frozen=True):
-    """One try to write a batch. `all_new`: with the hope that none of its readings is there already."""
+class _Run(msgspec.Struct):
+    """One try to write a batch. `all_new`: with the hope that none of its readings is there already; `written`: its transaction, once
+    it has one.
+    """
 
     received_at: datetime
     all_new: bool
     steps: Steps
+    written: int = 0
 
 
 class _GoneError(Exception):
@@ -179,7 +182,7 @@ class Writer:
         run = _Run(received_at, all_new=False, steps=Steps())
         # in the order of `_write`, quarantine last: neither waits for a gateway in a circle
         async with self._connection.transaction():
-            await self._connection.execute(query("roll_lock_shared"))
+            run.written = await self._connection.fetchval(query("roll_lock_shared"))
             archived_until = await self._connection.fetchval(
                 query("archived_until")
             )  # under the lock: see `archive.seal`
@@ -208,7 +211,7 @@ class Writer:
         vehicles = [m for m in messages if type(m.content) is VehicleReading]
         # always in this order: two gateways never wait for each other in a circle
         async with self._connection.transaction():
-            await self._connection.execute(query("roll_lock_shared"))
+            run.written = await self._connection.fetchval(query("roll_lock_shared"))
             run.steps.over("begin")
             refused += await self._append(METER_TABLES, meters, tally[Stream.METER], run)
             refused += await self._append(VEHICLE_TABLES, vehicles, tally[Stream.VEHICLE], run)
@@ -238,7 +241,7 @@ class Writer:
         )
         run.steps.over(f"copy_{tables.stream}")
         statement = tables.append_new if run.all_new else tables.append
-        committed = await self._connection.fetchval(statement, run.received_at)
+        committed = await self._connection.fetchval(statement, run.received_at, run.written)
         run.steps.over(f"merge_{tables.stream}")
         tally.committed += committed
         if committed == len(messages):

@@ -158,6 +158,8 @@ class Hub:
         since = [one.since for one in joining if one.since] + ([self._cursor] if self._cursor else [])
         seen = await changes(self._reader, since, self._wanted(), self._clock())
         self._come_up()
+        if self._cursor and seen.now.has_lost(self._cursor):
+            self._end_greeted()
         await self._look_slowly(joining)
         news = self._news(seen)  # nothing is awaited from here on: what is taken as told is told
         encoded: dict[frozenset[str], bytes] = {}
@@ -171,6 +173,12 @@ class Hub:
         missed: dict[Place, bytes] = {}
         for client in joining:
             self._greet(client, seen, missed)
+
+    def _end_greeted(self) -> None:
+        """The database was restored, or away for long. Who is let go comes again, and is told to read the lists anew."""
+        log.warning("stream_begins_anew")
+        for client in self._greeted():
+            client.end()
 
     def _greeted(self) -> list[StreamClient]:
         return [one for one in self._clients if not one.joining]
@@ -260,7 +268,7 @@ def _missed(since: Cursor, seen: Changes) -> News:
 
 
 def _since(cursor: Cursor, found: Iterable[Change[ItemT]]) -> Iterator[ItemT]:
-    return (one.item for one in found if cursor.is_before(one.transaction))
+    return (one.item for one in found if one.written >= cursor.transaction)
 
 
 def _key(one: VehicleState | MeterState | Alert) -> str:

@@ -1,5 +1,5 @@
 -- Moves the staged meter readings into history and the newest of each device into live. Returns how many were new.
--- $1 received_at. Rows are locked in the order of their keys, so that two gateways cannot deadlock; of rows with the same
+-- $1 received_at, $2 this transaction. Rows are locked in the order of their keys, so that two gateways cannot deadlock; of rows with the same
 -- key the one that was staged first (the lowest ctid) wins. Late readings mark the closed buckets that they touch.
 -- Also run without the arbiter (device, ts), for a batch that is expected to be new (streams.py).
 with fresh as (
@@ -12,11 +12,14 @@ newest as (
     select distinct on (device) device, ts, charge_point, kwh, voltage from fresh order by device, ts desc
 ),
 upserted as (
-    insert into meter_live as live (ts, received_at, kwh, voltage, charging, device, charge_point)
-    select ts, $1, kwh, voltage, kwh > 0, device, charge_point from newest
+    insert into meter_live as live (ts, received_at, kwh, voltage, charging, written, device, charge_point)
+    select ts, $1, kwh, voltage, kwh > 0, $2, device, charge_point from newest
     on conflict (device) do update
-    set (ts, received_at, kwh, voltage, charging, charge_point)
-        = (excluded.ts, excluded.received_at, excluded.kwh, excluded.voltage, excluded.charging, excluded.charge_point)
+    set (ts, received_at, kwh, voltage, charging, written, charge_point)
+        = (
+            excluded.ts, excluded.received_at, excluded.kwh, excluded.voltage, excluded.charging, excluded.written,
+            excluded.charge_point
+        )
     where excluded.ts > live.ts
     returning device, live.xmax = 0 as is_new -- xmax is 0 only in a row that this statement inserted
 ),
