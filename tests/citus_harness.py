@@ -41,6 +41,14 @@ def on(url: str, database: str | None = None, node: asyncpg.Record | None = None
     return urlunsplit(parts._replace(netloc=netloc, path=f"/{database}" if database else parts.path))
 
 
+async def all_nodes() -> list[asyncpg.Record]:
+    """The cluster's nodes, the coordinator last."""
+    connection = await asyncpg.connect(cluster_url())
+    nodes = await connection.fetch(NODES)
+    await connection.close()
+    return list(nodes)
+
+
 async def _everywhere(url: str, nodes: list[asyncpg.Record], database: str, statement: str) -> None:
     for node in nodes:
         connection = await asyncpg.connect(url if node["coordinator"] else on(url, database, node))
@@ -55,9 +63,7 @@ async def empty_cluster_database(*, workers: bool = True) -> AsyncIterator[str]:
     """The URL of a fresh database on the coordinator, with the workers as nodes and nothing of joulegate's."""
     url = cluster_url()
     name = f"joulegate_t_{secrets.token_hex(6)}"
-    connection = await asyncpg.connect(url)
-    nodes = await connection.fetch(NODES)
-    await connection.close()
+    nodes = await all_nodes()
     first = urlsplit(url).path[1:]
     await _everywhere(url, nodes, first, f"create database {name}")
     try:
@@ -108,13 +114,18 @@ async def empty(url: str) -> None:
 async def cluster_database() -> AsyncIterator[str]:
     """The URL of a fresh database with the schema of this version, distributed, and some partitions."""
     async with empty_cluster_database() as url:
-        connection = await connect(url, MIGRATION_SETTINGS)
-        await migrate(connection)
-        await distribute(connection)
-        await ensure_partitions(connection, utc_now(), max_age_days=3)
-        await ensure_partitions(connection, BASE + timedelta(days=1), max_age_days=1)  # of the oracle's readings
-        await connection.close()
+        await prepare(url)
         yield url
+
+
+async def prepare(url: str) -> None:
+    """Makes the schema of this version, distributed, and some partitions."""
+    connection = await connect(url, MIGRATION_SETTINGS)
+    await migrate(connection)
+    await distribute(connection)
+    await ensure_partitions(connection, utc_now(), max_age_days=3)
+    await ensure_partitions(connection, BASE + timedelta(days=1), max_age_days=1)  # of the oracle's readings
+    await connection.close()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""History on a Citus cluster that somebody has: made by one command, and what is different there.
+"""Readings on a Citus cluster that somebody has: made by one command, and what is different there.
 
 JOULEGATE_TEST_CITUS_URL is a superuser's URL of a coordinator with workers (README.md, Development); without it all that needs a cluster
 is skipped. tests/test_citus_same.py has what is the same.
@@ -14,9 +14,11 @@ from typing import Any
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 import citus_harness
-from citus_harness import empty, empty_cluster_database, on
+from citus_gate import gate_before
+from citus_harness import all_nodes, empty, empty_cluster_database, on, prepare
 from fleet_support import plant
 from http_support import Reading, at, meter, vehicle, window
 from joulegate_cli.archive.layout import ArchiveError
@@ -24,8 +26,10 @@ from joulegate_cli.archive.run import require_owner
 from joulegate_core.clock import utc_now
 from joulegate_core.errors import SchemaMismatchError
 from joulegate_core.telemetry import Message
+from joulegate_db import citus
 from joulegate_db.alerts import AlertFilter, alert_page
-from joulegate_db.citus import require_distributed
+from joulegate_db.changes import Changes, Cursor, Wanted, changes
+from joulegate_db.citus import distribute, require_distributed
 from joulegate_db.connect import MIGRATION_SETTINGS, WRITER_SETTINGS, connect
 from joulegate_db.fleet import fleet
 from joulegate_db.live_page import LiveFilter, meter_page, vehicle_page
@@ -40,13 +44,15 @@ from writer_harness import RECEIVED, meter_message, snapshot, vehicle_message
 
 RUN = "from joulegate_cli.main import main; main()"
 
+WANTED = Wanted(vehicles=True, meters=True, alerts=True)
+
 SHARD = """
 select shardid, nodename, nodeport, groupid
 from pg_dist_placement
 join pg_dist_node using (groupid)
 where shardid = get_shard_id_for_distribution_column($1::text::regclass, $2::text) and noderole = 'primary'
 """
-"""Where the partition $1 has the device $2."""
+"""Where the table $1 has the device $2."""
 
 
 cluster = citus_harness.cluster
@@ -101,6 +107,35 @@ async def test_the_command_distributes_what_is_there_and_may_run_again() -> None
         await connection.close()
 
 
+async def test_what_an_older_version_distributed_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with empty_cluster_database() as url:
+        connection = await connect(url, MIGRATION_SETTINGS)
+        await migrate(connection)
+        await ensure_partitions(connection, utc_now(), max_age_days=1)
+        with monkeypatch.context() as older:
+            older.setattr(citus, "DISTRIBUTED", {"meter_history": "device", "vehicle_history": "device"})
+            await distribute(connection)
+            writer = await Writer.open(url)
+        await writer.write([meter_message(), vehicle_message()], RECEIVED)
+        writer.terminate()
+        before = await snapshot(connection)
+
+        with pytest.raises(SchemaMismatchError, match=r"meter_live, vehicle_live.*migrate --citus"):
+            await Writer.open(url)
+        async with open_reader(url) as reader:
+            with pytest.raises(SchemaMismatchError, match="migrate --citus"):
+                await reader.check()
+        assert joulegate(url, "migrate", "--check").returncode == 1
+        done = joulegate(url, "migrate", "--citus")
+
+        assert "distributed meter_live by device" in done.stdout, done.stderr
+        assert "meter_history" not in done.stdout
+        assert await snapshot(connection) == before
+        assert joulegate(url, "migrate", "--check").returncode == 0
+        (await Writer.open(url)).terminate()
+        await connection.close()
+
+
 async def test_without_workers_the_command_says_what_to_do() -> None:
     async with empty_cluster_database(workers=False) as url:
         done = joulegate(url, "migrate", "--citus")
@@ -139,6 +174,9 @@ async def answers(url: str) -> dict[str, Any]:
             tuple(row) for row in await one.connection.fetch("select * from charging_24h order by vehicle")
         ]
     async with open_reader(url) as reader:
+        here = (await changes(reader, [], WANTED, at(121))).now
+        seen = await changes(reader, [replace(here.cursor, transaction=0)], WANTED, at(121))
+        found["changes"] = [[change.item for change in kind] for kind in (seen.vehicles, seen.meters)]
         for device in ("v-1", "v-2", "v-3", "v-4", "v-none"):
             for start, end in ((0, 120), (7, 93), (15, 30), (60, 120)):
                 found[f"{device} {start} {end}"] = await reader.performance(device, window(start, end))
@@ -165,6 +203,7 @@ async def test_every_answer_is_that_of_one_server(cluster_url: str, database_url
     there, here = await answers(cluster_url), await answers(database_url)
     assert here["v-1 0 120"].total_kwh_consumed_ac == pytest.approx(14.4)
     assert here["alerts"]
+    assert [len(kind) for kind in here["changes"]] == [4, 4]
     for name, answer in here.items():
         assert rounded(there[name]) == rounded(answer), name
 
@@ -192,6 +231,75 @@ async def test_what_a_worker_has_only_prepared_is_settled_before_it_is_rolled(cl
         await one.roll(30)
 
     assert await coordinator.fetchval("select readings from meter_rollup_15m") == 2
+    await worker.close()
+    await coordinator.close()
+
+
+async def looked(url: str, *since: Cursor) -> Changes:
+    """What changed, and where one looked from."""
+    async with open_reader(url) as reader:
+        return await changes(reader, since, WANTED, utc_now())
+
+
+async def test_what_is_committed_on_the_coordinator_first_is_not_missed() -> None:
+    """The coordinator has committed, and a worker has not heard of it yet: the two steps of a commit, held apart."""
+    *workers, _ = await all_nodes()
+    async with gate_before(workers[0]) as gate, empty_cluster_database(workers=False) as url:
+        coordinator = await asyncpg.connect(url)
+        for worker, port in zip(workers, (gate.port, *(one["nodeport"] for one in workers[1:])), strict=True):
+            await coordinator.fetch("select citus_add_node($1, $2)", worker["nodename"], port)
+        await prepare(url)
+        writer = await Writer.open(url)
+        devices = {f"m-{number}" for number in range(20)}
+        gate.hold(b"COMMIT PREPARED")
+        writing = asyncio.create_task(writer.write([meter_message(name) for name in devices], RECEIVED))
+        await gate.holding.wait()
+
+        written = await coordinator.fetchval("select pg_snapshot_xmin(pg_current_snapshot())")  # past the writer's
+        assert await coordinator.fetchval("select count(*) from devices") == len(devices)
+        assert not writing.done()
+        early = await looked(url)
+        assert early.now.cursor.transaction < written
+        seen = {change.item.device for change in (await looked(url, early.now.cursor)).meters}
+        assert seen < devices
+
+        gate.release()
+        await writing
+        late = await looked(url, early.now.cursor)
+        assert {change.item.device for change in late.meters} == devices
+        assert late.now.cursor.transaction >= written
+        writer.terminate()
+        await coordinator.close()
+
+
+async def test_what_a_lost_worker_has_only_prepared_comes_to_the_stream_with_the_next_reading(cluster_url: str) -> None:
+    """The price that docs/adr/0008 names: the transaction is over for the coordinator, and nobody waits for it."""
+    transaction = "citus_0_2147483647_2_1"
+    coordinator = await asyncpg.connect(cluster_url)
+    writer = await Writer.open(cluster_url)
+    await writer.write([meter_message("m-1")], RECEIVED)
+    since = (await looked(cluster_url)).now.cursor
+    shard = await coordinator.fetchrow(SHARD, "meter_live", "m-1")
+    worker = await asyncpg.connect(on(cluster_url, node=shard))
+    written = await coordinator.fetchval(
+        "insert into pg_dist_transaction (groupid, gid) values ($1, $2) returning pg_current_xact_id()",
+        shard["groupid"],
+        transaction,
+    )
+    await worker.execute("begin")
+    await worker.execute(f"update meter_live_{shard['shardid']} set kwh = 9, written = $1", written)
+    await worker.execute(f"prepare transaction '{transaction}'")
+
+    passed = await looked(cluster_url, since)
+    assert passed.meters == []
+    assert passed.now.cursor.transaction > written
+    writing = asyncio.create_task(writer.write([meter_message("m-1", seconds=60, kwh=2.0)], RECEIVED))
+    await asyncio.sleep(1)
+    assert not writing.done()  # the row is the prepared transaction's
+    await coordinator.execute("select recover_prepared_transactions()")  # as Citus does each minute
+    await writing
+    assert [change.item.kwh_consumed_ac for change in (await looked(cluster_url, passed.now.cursor)).meters] == [2.0]
+    writer.terminate()
     await worker.close()
     await coordinator.close()
 

@@ -1,4 +1,4 @@
-"""Tests that say nothing of Citus, on a cluster: the writer's, and both comparisons of what is computed with brute force."""
+"""Tests that say nothing of Citus, on a cluster: the writer's, the stream's, and both comparisons of what is computed with brute force."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,6 +12,7 @@ import citus_harness
 import test_fleet_oracle
 import test_gateway_ingest
 import test_performance_oracle
+import test_stream
 import test_writer
 from citus_harness import empty
 from oracle import Fleet
@@ -59,6 +60,10 @@ test_a_pair_lands = test_gateway_ingest.test_a_pair_lands_in_history_live_presen
 test_duplicate_and_conflict = (
     test_gateway_ingest.test_the_same_reading_again_is_a_duplicate_and_other_content_a_conflict
 )
+test_changes_come_to_all_clients = test_stream.test_changes_come_to_all_clients_as_the_lists_have_them
+test_what_commits_late = test_stream.test_what_commits_late_is_not_missed_and_nothing_comes_twice
+test_a_client_comes_again = test_stream.test_a_client_that_comes_again_gets_what_it_missed
+test_numbers_of_another_database = test_stream.test_numbers_of_another_database_are_no_changes
 
 
 @few

@@ -17,9 +17,12 @@ from joulegate_core.clock import utc_now
 from joulegate_db.charging import Charging
 from joulegate_db.connect import PLAIN_READER_SETTINGS, READER_SETTINGS, ROLLER_SETTINGS, connect
 from joulegate_db.evidence import Evidence, gather
+from joulegate_db.fleet import EDGES
 from joulegate_db.live import meter_state, vehicle_state
+from joulegate_db.performance import DEGRADED_UNDER
 from joulegate_db.plain import Question, plain_performances
 from joulegate_db.rollups import EnergyDefaults, Rollups
+from joulegate_db.sql import query
 from joulegate_db.windows import Window
 
 DATABASE = "t_explain"
@@ -256,3 +259,30 @@ async def test_single_devices_are_looked_up_by_key(filled: str) -> None:
     names = {node["Index Name"] for plan in explained.plans for node in nodes(plan) if "Index Name" in node}
     assert {"meter_live_pkey", "vehicle_live_pkey", "devices_pkey"} <= names
     assert all(node["Node Type"].startswith("Index") for node in scans(explained.plans))
+
+
+async def test_the_fleets_sums_read_live_rows_once_and_no_quarters_where_the_day_is_kept(rolled: str) -> None:
+    connection = await connect(rolled, READER_SETTINGS)
+    explained: Any = Explained(connection)
+    day, other = (Window(LAST - timedelta(hours=hours), LAST) for hours in (24, 25))
+    for window, is_day in ((day, True), (other, False)):
+        row = await explained.fetchrow(
+            query("fleet_summary"), window.start, window.end, is_day, DEGRADED_UNDER, EDGES, 10, 1.0, 1
+        )
+        assert row["unseen"] == 4800
+    await connection.close()
+    for plan, quarters in zip(explained.plans, (0, 200), strict=True):
+        live = [node for node in scans([plan]) if node.get("Relation Name") == "vehicle_live"]
+        assert [node["Actual Loops"] for node in live] == [1]
+        sums = [node for node in nodes(plan) if "charging_15m" in node.get("Index Name", "") and node["Actual Loops"]]
+        assert max((node["Actual Loops"] for node in sums), default=0) >= quarters
+        assert bool(sums) == bool(quarters)
+
+
+async def test_whether_there_are_readings_is_told_by_one_row_of_each_stream(rolled: str) -> None:
+    connection = await asyncpg.connect(rolled)
+    explained: Any = Explained(connection)
+    assert (await explained.fetchrow(query("doctor_rollups"), 100))["has_readings"]
+    await connection.close()
+    live = [node for node in scans(explained.plans) if "_live" in node.get("Relation Name", "")]
+    assert sum(node["Actual Rows"] * node["Actual Loops"] for node in live) == 2

@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 
 import asyncpg
+import pytest
 
-from joulegate_db.citus import DISTRIBUTED
+from joulegate_db.citus import DISTRIBUTED, distributed_form
+from joulegate_db.sql import query
 
 TEXT = (Path(__file__).parent.parent / "docs/scale.md").read_text()
 ROW = re.compile(r"^\| `(\w+)` \| (distributed|reference|local)[^|]*\| (?:`(\w+)`)? ?\|$", re.MULTILINE)
@@ -36,6 +38,21 @@ async def test_every_table_has_its_place(db: asyncpg.Connection) -> None:
 
 def test_the_command_does_what_the_table_says() -> None:
     assert {table: column for table, (kind, column) in PLAN.items() if kind == "distributed"} == DISTRIBUTED
+
+
+@pytest.mark.parametrize(
+    "name", ["conflicts_meter", "conflicts_vehicle", "register_readings_meter", "register_readings_vehicle"]
+)
+def test_what_has_another_form_there_has_no_limit_of_one(name: str) -> None:
+    assert "limit 1\n" in query(name)
+    assert "limit 1\n" not in distributed_form(query(name))
+
+
+@pytest.mark.parametrize("stream", ["meter", "vehicle"])
+def test_a_page_of_live_rows_is_joined_on_the_coordinator(stream: str) -> None:
+    assert f"from (select * from {stream}_live where device > $1 offset 0) as live" in distributed_form(
+        query(f"live_page_{stream}")
+    )
 
 
 async def test_every_unique_key_contains_the_column_of_distribution(db: asyncpg.Connection) -> None:

@@ -1,15 +1,17 @@
 """The schema on Citus: which tables are distributed, and what differs where they are (docs/scale.md, docs/adr/0008).
 
-Both histories are distributed by device and co-located. All else stays on the coordinator, which every gateway, sidecar and command
-connects to: advisory locks, marks, triggers and the order of transactions are those of one server, as everywhere.
+Histories and live rows are distributed by device and co-located. All else stays on the coordinator, which every gateway, sidecar and
+command connects to: advisory locks, marks, triggers and the order of transactions are those of one server, as everywhere.
 """
+
+import re
 
 import asyncpg
 
 from joulegate_core.errors import SchemaMismatchError
 from joulegate_db.sql import query
 
-DISTRIBUTED = {"meter_history": "device", "vehicle_history": "device"}
+DISTRIBUTED = dict.fromkeys(("meter_history", "vehicle_history", "meter_live", "vehicle_live"), "device")
 """Table to the column that it is distributed by."""
 
 FIRST = "meter_history"
@@ -26,7 +28,7 @@ ADD_WORKERS = (
 
 
 async def is_distributed(connection: asyncpg.Connection) -> bool:
-    """Whether history is on a cluster's workers.
+    """Whether readings are on a cluster's workers.
 
     Raises:
         asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError: the database failed.
@@ -34,11 +36,15 @@ async def is_distributed(connection: asyncpg.Connection) -> bool:
     return bool(await _distributed(connection))
 
 
+_LISTED = re.compile(r"from (meter_live|vehicle_live) as live\n")
+
+
 async def form(connection: asyncpg.Connection, statement: str) -> str:
     """The text of `statement` for this database.
 
     Citus cannot send a LIMIT in a lateral subquery to the shards. The statements that are brought here say the same without;
-    on one server it keeps the planner on the primary key.
+    on one server it keeps the planner on the primary key. A page of live rows is joined with tables of the coordinator, which
+    Citus would send to every shard and join row by row: all live rows behind the cursor $1 are fetched first.
 
     Raises:
         as `is_distributed`.
@@ -47,12 +53,13 @@ async def form(connection: asyncpg.Connection, statement: str) -> str:
 
 
 def distributed_form(statement: str) -> str:
-    """The text of `statement` for a database whose history is distributed."""
-    return statement.replace("limit 1\n", "\n")
+    """The text of `statement` for a database whose readings are distributed."""
+    statement = statement.replace("limit 1\n", "\n")
+    return _LISTED.sub(r"from (select * from \1 where device > $1 offset 0) as live\n", statement)
 
 
 async def settle_writers(connection: asyncpg.Connection) -> None:
-    """Returns when what this server shows as committed is committed on the workers, too. Nothing to do where history is not distributed.
+    """Returns when what this server shows as committed is committed on the workers, too. Nothing to do where nothing is distributed.
 
     Raises:
         asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError: the database failed.
@@ -62,7 +69,7 @@ async def settle_writers(connection: asyncpg.Connection) -> None:
 
 
 async def distribute(connection: asyncpg.Connection) -> list[str]:
-    """Distributes what is not distributed yet, with the rows in it, and returns the tables' names. It locks history meanwhile.
+    """Distributes what is not distributed yet, with the rows in it, and returns the tables' names. It locks each table meanwhile.
 
     Args:
         connection: the owner's, on the coordinator, with the schema of this version.
@@ -92,8 +99,24 @@ async def require_distributed(connection: asyncpg.Connection) -> None:
         SchemaMismatchError: it is not.
         asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError: the database failed.
     """
-    if missing := DISTRIBUTED.keys() - await _distributed(connection):
-        raise SchemaMismatchError(f"not distributed: {', '.join(sorted(missing))}. Run `joulegate migrate --citus`")
+    _require_all(await _distributed(connection))
+
+
+async def require_none_or_all(connection: asyncpg.Connection) -> None:
+    """Returns when nothing is distributed, or all that is to be: what an older version distributed is not enough.
+
+    Raises:
+        as `require_distributed`.
+    """
+    if there := await _distributed(connection):
+        _require_all(there)
+
+
+def _require_all(there: set[str]) -> None:
+    if missing := DISTRIBUTED.keys() - there:
+        raise SchemaMismatchError(
+            f"not distributed: {', '.join(sorted(missing))}. Run `joulegate migrate --citus` with gateways and sidecars stopped"
+        )
 
 
 async def _distributed(connection: asyncpg.Connection) -> set[str]:

@@ -8,6 +8,7 @@ import msgspec
 
 from joulegate_core.telemetry import Stream
 from joulegate_db.attribution import Pairing
+from joulegate_db.citus import form
 from joulegate_db.live import STALE_AFTER, MeterState, StateT, VehicleState, with_registers
 from joulegate_db.performance import DEGRADED_UNDER, INTERVAL, PAIRINGS, Status
 from joulegate_db.reader import Reader
@@ -47,7 +48,8 @@ async def meter_page(reader: Reader, which: LiveFilter, after: str, limit: int, 
     async with reader.snapshot() as connection:
 
         async def fetch(start: str, size: int) -> list[asyncpg.Record]:
-            return list(await connection.fetch(query("live_page_meter"), start, size, *arguments))
+            statement = await form(connection, query("live_page_meter"))
+            return list(await connection.fetch(statement, start, size, *arguments))
 
         return await _page(connection, Stream.METER, _meter, fetch, which, after, limit)
 
@@ -62,7 +64,8 @@ async def vehicle_page(reader: Reader, which: LiveFilter, after: str, limit: int
     async with reader.snapshot() as connection:
 
         async def fetch(start: str, size: int) -> list[asyncpg.Record]:
-            return list(await connection.fetch(query("live_page_vehicle"), start, size, *arguments))
+            statement = await form(connection, query("live_page_vehicle"))
+            return list(await connection.fetch(statement, start, size, *arguments))
 
         return await _page(connection, Stream.VEHICLE, _vehicle, fetch, which, after, limit)
 

@@ -9,6 +9,7 @@ import asyncpg
 import msgspec
 
 from joulegate_core.errors import SchemaMismatchError
+from joulegate_db.citus import require_none_or_all
 from joulegate_db.roles import grant_roles
 from joulegate_db.sql import query
 
@@ -65,10 +66,11 @@ async def migrate(connection: asyncpg.Connection) -> list[Migration]:
 
 
 async def require_schema(connection: asyncpg.Connection) -> None:
-    """Returns when the schema is exactly this version's.
+    """Returns when the schema is exactly this version's, on a cluster too.
 
     Raises:
-        SchemaMismatchError: it is older (run `joulegate migrate`), newer (upgrade joulegate), or was changed.
+        SchemaMismatchError: it is older (run `joulegate migrate`), newer (upgrade joulegate), or was changed; or it is distributed as an
+            older version did.
     """
     applied = await _applied(connection) if await connection.fetchval(query("migration_table_exists")) else {}
     _require_known(applied)
@@ -77,6 +79,7 @@ async def require_schema(connection: asyncpg.Connection) -> None:
         raise SchemaMismatchError(
             f"the database's schema is at version {max(applied, default=0)}, this joulegate needs {missing[-1]}: run `joulegate migrate`"
         )
+    await require_none_or_all(connection)
 
 
 async def _applied(connection: asyncpg.Connection) -> dict[int, str]:

@@ -3,6 +3,8 @@
 -- The worst: $6 how many, with at least $7 kWh of AC and $8 vehicle readings.
 -- The branch of `vehicle_sums` that $3 does not choose is never run. The second reads one range of the primary key's index a vehicle:
 -- its cost grows with the window and not with the months that are kept.
+-- It is charging_sums($1, $2) written out: where vehicle_live is distributed (docs/adr/0008) no SQL function that reads tables may be beside it, nor
+-- a subquery among what is selected.
 with known as (
     select device as vehicle from devices where kind = 'vehicle' and not $3
     union
@@ -14,9 +16,20 @@ vehicle_sums as materialized (
     select one.*
     from known
     cross join lateral (
-        select vehicle, ac, dc, judged_ac, judged_dc, vehicle_readings, pairing
-        from charging_sums($1, $2) as sums
-        where sums.vehicle = known.vehicle
+        select
+            vehicle, ac, dc,
+            case when paired_ac > 0 then paired_ac else ac end,
+            case when paired_ac > 0 then paired_dc else dc end,
+            vehicle_readings, pairing
+        from (
+            select
+                vehicle, sum(ac) as ac, sum(dc) as dc,
+                sum(ac) filter (where paired) as paired_ac, sum(dc) filter (where paired) as paired_dc,
+                sum(vehicle_readings) as vehicle_readings, min(pairing) as pairing
+            from charging_15m
+            where charging_15m.vehicle = known.vehicle and bucket >= $1 and bucket < $2
+            group by charging_15m.vehicle
+        ) as sums
         offset 0
     ) as one
 ),
@@ -51,19 +64,20 @@ totals as (
         count(*) filter (where status = 'implausible') as implausible,
         count(*) filter (where status = 'unknown') as unknown
     from judged
+),
+unseen as (
+    select count(*) as unseen
+    from vehicle_live as live
+    where not exists (select from judged where judged.vehicle = live.device)
+),
+bins as (
+    select bin, count(judged.ratio) as vehicles
+    from generate_series(1, cardinality($5::double precision[])) as bin
+    left join judged on width_bucket(judged.ratio, $5::double precision[]) = bin
+    group by bin
 )
-select
-    totals.*,
-    (
-        select count(*) from vehicle_live as live
-        where not exists (select from judged where judged.vehicle = live.device)
-    ) as unseen,
-    array(
-        select count(judged.ratio)
-        from generate_series(1, cardinality($5::double precision[])) as bin
-        left join judged on width_bucket(judged.ratio, $5::double precision[]) = bin
-        group by bin
-        order by bin
-    ) as distribution,
-    (select coalesce(json_agg(worst order by ratio, vehicle), '[]')::text from worst) as worst
+select totals.*, unseen.unseen, binned.distribution, listed.worst
 from totals
+cross join unseen
+cross join (select array_agg(vehicles order by bin) as distribution from bins) as binned
+cross join (select coalesce(json_agg(worst order by ratio, vehicle), '[]')::text as worst from worst) as listed
