@@ -1,7 +1,7 @@
 """The schema on Citus: which tables are distributed, and what differs where they are (docs/scale.md, docs/adr/0008).
 
-Both histories are distributed by device and co-located. All else stays on the coordinator, which every gateway, sidecar and command
-connects to: advisory locks, marks, triggers and the order of transactions are those of one server, as everywhere.
+Histories and their rollups are distributed by device and co-located. All else stays on the coordinator, which every gateway, sidecar and
+command connects to: advisory locks, marks and the order of transactions are those of one server, as everywhere.
 """
 
 import asyncpg
@@ -9,8 +9,10 @@ import asyncpg
 from joulegate_core.errors import SchemaMismatchError
 from joulegate_db.sql import query
 
-DISTRIBUTED = {"meter_history": "device", "vehicle_history": "device"}
+DISTRIBUTED = dict.fromkeys(("meter_history", "vehicle_history", "meter_rollup_15m", "vehicle_rollup_15m"), "device")
 """Table to the column that it is distributed by."""
+
+ROLLUPS = {"meter_rollup_15m", "vehicle_rollup_15m"}
 
 FIRST = "meter_history"
 """The others' rows lie where its rows of the same device lie."""
@@ -20,13 +22,14 @@ INSTALL = (
     "`create extension citus` as a superuser in the database of this name on each, then citus_set_coordinator_host and "
     "citus_add_node on the coordinator (docs/scale.md)"
 )
+ROLLING = "a gateway rolls: stop all gateways and sidecars, then run `joulegate migrate --citus` again"
 ADD_WORKERS = (
     "no worker takes shards: run `select citus_add_node('worker', 5432)` for each worker, connected to the coordinator"
 )
 
 
 async def is_distributed(connection: asyncpg.Connection) -> bool:
-    """Whether history is on a cluster's workers.
+    """Whether history, and perhaps the rollups, are on a cluster's workers.
 
     Raises:
         asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError: the database failed.
@@ -37,8 +40,8 @@ async def is_distributed(connection: asyncpg.Connection) -> bool:
 async def form(connection: asyncpg.Connection, statement: str) -> str:
     """The text of `statement` for this database.
 
-    Citus cannot send a LIMIT in a lateral subquery to the shards. The statements that are brought here say the same without;
-    on one server it keeps the planner on the primary key.
+    Citus cannot send a LIMIT or OFFSET in a lateral subquery to the shards. The statements that are brought here say the same without;
+    on one server it keeps the planner on one range of an index a device.
 
     Raises:
         as `is_distributed`.
@@ -48,17 +51,27 @@ async def form(connection: asyncpg.Connection, statement: str) -> str:
 
 def distributed_form(statement: str) -> str:
     """The text of `statement` for a database whose history is distributed."""
-    return statement.replace("limit 1\n", "\n")
+    return statement.replace("limit 1\n", "\n").replace("offset 0\n", "\n")
 
 
 async def settle_writers(connection: asyncpg.Connection) -> None:
-    """Returns when what this server shows as committed is committed on the workers, too. Nothing to do where history is not distributed.
+    """Returns when the readings that this server shows as committed are committed on the workers, too. Nothing to do where none are distributed.
 
     Raises:
-        asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError: the database failed.
+        asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError: the database failed, or a worker is away.
     """
     if await is_distributed(connection):
-        await connection.execute(query("citus_settle_writers"))
+        await connection.execute(query("citus_settled"), "joulegate.close")
+
+
+async def settle_rollups(connection: asyncpg.Connection) -> None:
+    """As `settle_writers`, of the rollups.
+
+    Raises:
+        as `settle_writers`.
+    """
+    if ROLLUPS <= await _distributed(connection):
+        await connection.execute(query("citus_settled"), "joulegate.declarations")
 
 
 async def distribute(connection: asyncpg.Connection) -> list[str]:
@@ -68,7 +81,7 @@ async def distribute(connection: asyncpg.Connection) -> list[str]:
         connection: the owner's, on the coordinator, with the schema of this version.
 
     Raises:
-        SchemaMismatchError: there is no cluster to distribute on; the message says what to do.
+        SchemaMismatchError: there is no cluster to distribute on, or a gateway rolls; the message says what to do.
         asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError: the database failed. What was distributed is whole.
     """
     if not await connection.fetchval(query("citus_installed")):
@@ -78,6 +91,10 @@ async def distribute(connection: asyncpg.Connection) -> list[str]:
     there = await _distributed(connection)
     missing = [table for table in DISTRIBUTED if table not in there]
     await connection.execute(query("citus_settle"))
+    if ROLLUPS & set(missing):
+        if not await connection.fetchval(query("roll_lock")):  # to the connection's end
+            raise SchemaMismatchError(ROLLING)
+        await connection.execute(query("citus_drop_triggers"))
     for table in missing:
         beside = "none" if table == FIRST else FIRST
         await connection.execute(query("citus_distribute"), table, DISTRIBUTED[table], beside)

@@ -38,19 +38,19 @@ known as (
 over as (
     select
         id,
-        case kind
-            when 'silent_device' then
+        case
+            when kind = 'silent_device' then
                 case when is_gone then 'out of service: no reading within the clock window' when spoke then 'a reading came' end
-            when 'register_reset' then
+            when kind = 'register_reset' then
                 case when left_window then 'the event left the last 24 h' end
-            when 'two_places' then
+            when kind = 'two_places' then
                 case when is_one then 'for an hour it was not at two charge points at once' end
-            when 'low_efficiency' then
+            when kind = 'low_efficiency' then
                 case
                     when is_judged and judged_dc >= judged_ac * $2 then 'the ratio recovered'
                     when is_gone then 'out of service: no reading within the clock window'
                 end
-            when 'implausible' then
+            when kind = 'implausible' then
                 case
                     when is_judged and judged_dc <= judged_ac * $3 then 'the ratio recovered'
                     when is_gone then 'out of service: no reading within the clock window'
