@@ -55,7 +55,7 @@ def distributed_form(statement: str) -> str:
 
 
 async def settle_writers(connection: asyncpg.Connection) -> None:
-    """Returns when the readings that this server shows as committed are committed on the workers, too. Nothing to do where none are distributed.
+    """Returns when the readings that this server shows as committed are committed on the workers, too; at once where none are.
 
     Raises:
         asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError: the database failed, or a worker is away.
@@ -70,7 +70,7 @@ async def settle_rollups(connection: asyncpg.Connection) -> None:
     Raises:
         as `settle_writers`.
     """
-    if ROLLUPS <= await _distributed(connection):
+    if await _distributed(connection) >= ROLLUPS:
         await connection.execute(query("citus_settled"), "joulegate.declarations")
 
 
