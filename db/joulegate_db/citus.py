@@ -38,7 +38,7 @@ async def is_distributed(connection: asyncpg.Connection) -> bool:
 
 
 async def form(connection: asyncpg.Connection, statement: str) -> str:
-    """The text of `statement` for this database.
+    """The text of `statement` for this database: another one where a table that it names is distributed.
 
     Citus cannot send a LIMIT or OFFSET in a lateral subquery to the shards. The statements that are brought here say the same without;
     on one server it keeps the planner on one range of an index a device.
@@ -46,11 +46,12 @@ async def form(connection: asyncpg.Connection, statement: str) -> str:
     Raises:
         as `is_distributed`.
     """
-    return distributed_form(statement) if await is_distributed(connection) else statement
+    there = await _distributed(connection)
+    return distributed_form(statement) if any(table in statement for table in there) else statement
 
 
 def distributed_form(statement: str) -> str:
-    """The text of `statement` for a database whose history is distributed."""
+    """The text of `statement` where its tables are distributed."""
     return statement.replace("limit 1\n", "\n").replace("offset 0\n", "\n")
 
 
