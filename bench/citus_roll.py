@@ -2,7 +2,7 @@
 
     JOULEGATE_TEST_CITUS_URL=... PYTHONPATH=tests .venv/bin/python bench/citus_roll.py 20000 3 8        # devices, turns, shards
 
-In turns: one server; a cluster with history distributed; with the rollups, too. The database of a cluster is somebody's; see tests/citus_harness.py.
+In turns: one server of its own; a database of somebody's cluster with history distributed; one with the rollups, too.
 """
 
 import asyncio

@@ -11,7 +11,7 @@ declare
 begin
     perform pg_advisory_lock(hashtext(lock_name));
     perform pg_advisory_unlock(hashtext(lock_name));
-    select array_agg(gid) into unanswered from pg_dist_transaction;
+    select array_agg(gid) into unanswered from pg_dist_transaction join pg_dist_node using (groupid);
     for attempt in 1..100 loop -- what others are just committing stays a moment
         perform recover_prepared_transactions();
         if not exists (select from pg_dist_transaction where gid = any(unanswered)) then
