@@ -54,6 +54,8 @@ where shardid = get_shard_id_for_distribution_column($1::text::regclass, $2::tex
 """
 """Where the partition $1 has the device $2."""
 
+METERS, VEHICLES = (f"select * from {stream}_rollup_15m order by device, bucket" for stream in ("meter", "vehicle"))
+
 
 cluster = citus_harness.cluster
 
@@ -100,13 +102,20 @@ async def test_the_command_distributes_what_is_there_and_may_run_again() -> None
         writer = await Writer.open(url)
         await writer.write([meter_message(), vehicle_message()], RECEIVED)
         writer.terminate()
-        before = await snapshot(connection)
+        async with plant(url) as one:
+            await one.write(meter(1, 1.0), vehicle(1, 0.9))
+            await one.settle(30)
+            refused = joulegate(url, "migrate", "--citus")
+        assert (refused.returncode, "stop all gateways" in refused.stderr) == (1, True)
+        before = [await snapshot(connection), *[await connection.fetch(statement) for statement in (METERS, VEHICLES)]]
+        assert all(before)
 
         first, again = joulegate(url, "migrate", "--citus"), joulegate(url, "migrate", "--citus")
 
         assert "distributed meter_history by device" in first.stdout, first.stderr
         assert (again.returncode, "distributed" in again.stdout) == (0, False)
-        assert await snapshot(connection) == before
+        after = [await snapshot(connection), *[await connection.fetch(statement) for statement in (METERS, VEHICLES)]]
+        assert after == before
         assert await connection.fetchval("select count(*) from only meter_history") == 0
         for check in (("migrate",), ("migrate", "--check"), ("migrate", "--check", "--citus")):
             assert joulegate(url, *check).returncode == 0

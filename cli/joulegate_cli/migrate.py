@@ -14,7 +14,10 @@ def migrate(
         bool, typer.Option("--check", help="Change nothing; exit 1 when the schema is not this version's.")
     ] = False,
     citus: Annotated[
-        bool, typer.Option("--citus", help="Also distribute history by device over the workers of a Citus cluster.")
+        bool,
+        typer.Option(
+            "--citus", help="Also distribute history and rollups by device over the workers of a Citus cluster."
+        ),
     ] = False,
 ) -> None:
     """Applies the migrations that the database lacks. Safe to run again, and from several places at once."""

@@ -7,17 +7,19 @@
 create or replace function settle(lock_name text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
+    until timestamptz := clock_timestamp() + interval '2 seconds';
     unanswered text[];
 begin
     perform pg_advisory_lock(hashtext(lock_name));
     perform pg_advisory_unlock(hashtext(lock_name));
     select array_agg(gid) into unanswered from pg_dist_transaction join pg_dist_node using (groupid);
-    for attempt in 1..100 loop -- what others are just committing stays a moment
+    loop
         perform recover_prepared_transactions();
         if not exists (select from pg_dist_transaction where gid = any(unanswered)) then
             return;
         end if;
-        perform pg_sleep(0.02);
+        exit when clock_timestamp() > until;
+        perform pg_sleep(0.02); -- what others are just committing is there for a moment
     end loop;
     raise exception 'a worker has not finished what it had prepared'
         using errcode = 'connection_failure', hint = 'it is away, or another session holds the recovery of transactions up: see to the workers';
