@@ -31,6 +31,14 @@ select '', bucket, round(ac::numeric, 9), null, readings, 0, 0, charge_point, ''
 from unattributed_15m
 order by 1, 2, 8
 """
+PHANTOM = """
+with known as (insert into devices (device, kind) values ('v-9', 'vehicle')),
+seen as (insert into presence (bucket, charge_point, kind, device) values ($1, 'cp-9', 'vehicle', 'v-9'))
+insert into vehicle_rollup_15m (bucket, kwh, temperatures, gap, first_ts, last_ts, readings, late, device, charge_point)
+values ($1, 1, 25, 0, $1, $1, 1, 0, 'v-9', 'cp-9')
+"""
+"""A vehicle that never was."""
+
 BASELINES = "select * from register_baselines order by device, kind, bucket"
 
 
@@ -89,6 +97,7 @@ async def test_a_rebuild_heals_what_is_damaged_beside_a_running_roller(
     await db.execute("update meter_rollup_15m set kwh = kwh + 1, linked_vehicle = 'v-7' where bucket = $1", at(30))
     await db.execute("delete from meter_rollup_15m where bucket = $1", at(195))
     await db.execute("update vehicle_rollup_15m set charge_point = 'cp-9' where bucket = $1", at(45))
+    await db.execute(PHANTOM, at(90))
     await db.execute("update register_baselines set kwh = 3 where bucket = $1", at(60))
     await db.execute(
         "insert into register_baselines values ($1, null, null, 'm-1', 'meter')", at(75)
