@@ -27,6 +27,7 @@ from joulegate_cli.archive.run import require_owner
 from joulegate_core.clock import utc_now
 from joulegate_core.errors import SchemaMismatchError
 from joulegate_core.telemetry import Message
+from joulegate_db import declarations
 from joulegate_db.alerts import AlertFilter, alert_page
 from joulegate_db.citus import require_distributed, settle_rollups
 from joulegate_db.connect import MIGRATION_SETTINGS, ROLLER_SETTINGS, WRITER_SETTINGS, connect
@@ -211,8 +212,13 @@ async def only_prepared(url: str, partition: str, device: str, statement: str) -
 
 
 async def test_what_a_worker_has_only_prepared_is_settled_before_it_is_rolled(
-    cluster_url: str, coordinator: asyncpg.Connection
+    cluster_url: str, coordinator: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Also when the worker is lost only after the roller has the lock of declarations, and has settled the rollups."""
+
+    async def nothing(_: asyncpg.Connection) -> None: ...
+
+    monkeypatch.setattr(declarations, "settle_rollups", nothing)
     reading = f"insert into {{shard}} values ('{at(3)}', 1, 230, false, 'm-1', 'cp-1')"
     async with only_prepared(cluster_url, f"meter_history_{at(3):%Y%m%d}", "m-1", reading), plant(cluster_url) as one:
         await one.write(meter(4, 1.0))
