@@ -42,3 +42,41 @@ begin
     return null;
 end
 $$;
+
+-- As before, but only the names of monthly partitions are read as months (`offset 0`): a plan that looked through all of pg_class failed at other names.
+create or replace function forget_rollups(before date) returns text
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '2s' as $$
+declare
+    history_from date;
+    oldest text;
+begin
+    perform pg_advisory_xact_lock(hashtext('joulegate.partitions'));
+    select greatest(
+        min(to_date(right(relname, 8), 'YYYYMMDD')), (select (archived_until at time zone 'UTC')::date from public.roll_state)
+    )
+    into history_from
+    from pg_inherits
+    join pg_class on oid = inhrelid
+    where inhparent in ('public.meter_history'::regclass, 'public.vehicle_history'::regclass);
+    select relname
+    into oldest
+    from (
+        select relname
+        from pg_inherits
+        join pg_class on oid = inhrelid
+        where
+            inhparent in (
+                'public.meter_rollup_15m'::regclass, 'public.vehicle_rollup_15m'::regclass,
+                'public.charging_15m'::regclass, 'public.unattributed_15m'::regclass
+            )
+        offset 0
+    ) as month
+    where to_date(right(relname, 6), 'YYYYMM') + interval '1 month' <= least(before, history_from)
+    order by right(relname, 6), relname
+    limit 1;
+    if oldest is not null then
+        execute format('drop table public.%I', oldest);
+    end if;
+    return oldest;
+end
+$$;
