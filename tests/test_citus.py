@@ -1,4 +1,4 @@
-"""Readings on a Citus cluster that somebody has: made by one command, and what is different there.
+"""Readings and rollups on a Citus cluster that somebody has: made by one command, and what is different there.
 
 JOULEGATE_TEST_CITUS_URL is a superuser's URL of a coordinator with workers (README.md, Development); without it all that needs a cluster
 is skipped. tests/test_citus_same.py has what is the same.
@@ -9,7 +9,9 @@ import os
 import re
 import subprocess
 import sys
-from datetime import timedelta
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -20,24 +22,28 @@ import citus_harness
 from citus_gate import gate_before
 from citus_harness import all_nodes, empty, empty_cluster_database, on, prepare
 from fleet_support import plant
+from gateway_harness import eventually
 from http_support import Reading, at, meter, vehicle, window
 from joulegate_cli.archive.layout import ArchiveError
 from joulegate_cli.archive.run import require_owner
 from joulegate_core.clock import utc_now
 from joulegate_core.errors import SchemaMismatchError
 from joulegate_core.telemetry import Message
-from joulegate_db import citus
+from joulegate_db import citus, declarations
 from joulegate_db.alerts import AlertFilter, alert_page
 from joulegate_db.changes import Changes, Cursor, Wanted, changes
-from joulegate_db.citus import distribute, require_distributed
-from joulegate_db.connect import MIGRATION_SETTINGS, WRITER_SETTINGS, connect
+from joulegate_db.citus import distribute, require_distributed, settle_rollups
+from joulegate_db.connect import MIGRATION_SETTINGS, ROLLER_SETTINGS, WRITER_SETTINGS, connect
+from joulegate_db.declarations import DECLARER_SETTINGS
 from joulegate_db.fleet import fleet
+from joulegate_db.links import LinkPut, put_link
 from joulegate_db.live_page import LiveFilter, meter_page, vehicle_page
 from joulegate_db.migrate import migrate
 from joulegate_db.pairing import pairings
 from joulegate_db.partitions import ensure_partitions
 from joulegate_db.power import fleet_power
 from joulegate_db.reader import open_reader
+from joulegate_db.retention import Keep, remove_old
 from joulegate_db.writer import Tally, Writer
 from roles_support import logins
 from writer_harness import RECEIVED, meter_message, snapshot, vehicle_message
@@ -54,6 +60,8 @@ where shardid = get_shard_id_for_distribution_column($1::text::regclass, $2::tex
 """
 """Where the table $1 has the device $2."""
 
+METERS, VEHICLES = (f"select * from {stream}_rollup_15m order by device, bucket" for stream in ("meter", "vehicle"))
+
 
 cluster = citus_harness.cluster
 
@@ -64,6 +72,14 @@ async def cluster_url(cluster: tuple[str, asyncio.Runner]) -> str:
     url, _ = cluster
     await empty(url)
     return url
+
+
+@pytest.fixture
+async def coordinator(cluster_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A superuser's connection to it."""
+    connection = await asyncpg.connect(cluster_url)
+    yield connection
+    connection.terminate()
 
 
 def joulegate(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -92,13 +108,20 @@ async def test_the_command_distributes_what_is_there_and_may_run_again() -> None
         writer = await Writer.open(url)
         await writer.write([meter_message(), vehicle_message()], RECEIVED)
         writer.terminate()
-        before = await snapshot(connection)
+        async with plant(url) as one:
+            await one.write(meter(1, 1.0), vehicle(1, 0.9))
+            await one.settle(30)
+            refused = joulegate(url, "migrate", "--citus")
+        assert (refused.returncode, "stop all gateways" in refused.stderr) == (1, True)
+        before = [await snapshot(connection), *[await connection.fetch(statement) for statement in (METERS, VEHICLES)]]
+        assert all(before)
 
         first, again = joulegate(url, "migrate", "--citus"), joulegate(url, "migrate", "--citus")
 
         assert "distributed meter_history by device" in first.stdout, first.stderr
         assert (again.returncode, "distributed" in again.stdout) == (0, False)
-        assert await snapshot(connection) == before
+        after = [await snapshot(connection), *[await connection.fetch(statement) for statement in (METERS, VEHICLES)]]
+        assert after == before
         assert await connection.fetchval("select count(*) from only meter_history") == 0
         for check in (("migrate",), ("migrate", "--check"), ("migrate", "--check", "--citus")):
             assert joulegate(url, *check).returncode == 0
@@ -208,29 +231,20 @@ async def test_every_answer_is_that_of_one_server(cluster_url: str, database_url
         assert rounded(there[name]) == rounded(answer), name
 
 
-async def test_what_a_worker_has_only_prepared_is_settled_before_it_is_rolled(cluster_url: str) -> None:
-    """As a worker leaves it that goes away after the coordinator has committed, and comes back."""
-    partition, transaction = f"meter_history_{at(3):%Y%m%d}", "citus_0_2147483647_1_1"
-    coordinator = await asyncpg.connect(cluster_url)
-    shard = await coordinator.fetchrow(SHARD, partition, "m-1")
-    worker = await asyncpg.connect(on(cluster_url, node=shard))
+@asynccontextmanager
+async def only_prepared(url: str, partition: str, device: str, statement: str) -> AsyncIterator[None]:
+    """`statement` about the shard of `device`, as a worker leaves it that goes away after the coordinator has committed, and comes back."""
+    transaction = "citus_0_2147483647_1_1"
+    coordinator = await asyncpg.connect(url)
+    shard = await coordinator.fetchrow(SHARD, partition, device)
+    worker = await asyncpg.connect(on(url, node=shard))
     await worker.execute("begin")
-    await worker.execute(
-        f"insert into {partition}_{shard['shardid']} (ts, kwh, voltage, late, device, charge_point) "
-        "values ($1, 1, 230, false, 'm-1', 'cp-1')",
-        at(3),
-    )
+    await worker.execute(statement.format(shard=f"{partition}_{shard['shardid']}"))
     await worker.execute(f"prepare transaction '{transaction}'")
     await coordinator.execute(
         "insert into pg_dist_transaction (groupid, gid) values ($1, $2)", shard["groupid"], transaction
     )
-
-    async with plant(cluster_url) as one:
-        await one.write(meter(4, 1.0))
-        assert await coordinator.fetchval("select count(*) from meter_history") == 1
-        await one.roll(30)
-
-    assert await coordinator.fetchval("select readings from meter_rollup_15m") == 2
+    yield
     await worker.close()
     await coordinator.close()
 
@@ -304,19 +318,119 @@ async def test_what_a_lost_worker_has_only_prepared_comes_to_the_stream_with_the
     await coordinator.close()
 
 
-async def test_services_with_fewer_rights_write_roll_and_read(cluster_url: str) -> None:
+async def test_what_a_worker_has_only_prepared_is_settled_before_it_is_rolled(
+    cluster_url: str, coordinator: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the worker is lost only after the roller has the lock of declarations, and has settled the rollups."""
+
+    async def nothing(_: asyncpg.Connection) -> None: ...
+
+    monkeypatch.setattr(declarations, "settle_rollups", nothing)
+    reading = f"insert into {{shard}} values ('{at(3)}', 1, 230, false, 'm-1', 'cp-1')"
+    async with only_prepared(cluster_url, f"meter_history_{at(3):%Y%m%d}", "m-1", reading), plant(cluster_url) as one:
+        await one.write(meter(4, 1.0))
+        assert await coordinator.fetchval("select count(*) from meter_history") == 1
+        await one.roll(30)
+    assert await coordinator.fetchval("select readings from meter_rollup_15m") == 2
+
+
+async def test_rollups_that_a_worker_has_only_prepared_are_settled_before_they_are_attributed(
+    cluster_url: str, coordinator: asyncpg.Connection
+) -> None:
+    attributed = "select dc from charging_15m"
+    async with plant(cluster_url) as one:
+        await one.write(vehicle(4, 1.0))
+        await one.settle(30)
+        assert await coordinator.fetchval(attributed) == 1
+        change = "update {shard} set kwh = 7"
+        async with only_prepared(cluster_url, f"vehicle_rollup_15m_{at(4):%Y%m}", "v-1", change):
+            await coordinator.execute("insert into charging_marks values ($1, 'cp-1', '')", at(0))
+            await one.charging.attribute()
+    assert await coordinator.fetchval(attributed) == 7
+
+
+async def test_rollups_that_a_worker_has_only_prepared_are_seen_by_who_changes_a_link(
+    cluster_url: str, coordinator: asyncpg.Connection
+) -> None:
+    columns = "(bucket, kwh, readings, late, device, charge_point, linked_vehicle)"
+    rollup = f"insert into {{shard}} {columns} values ('{at(0)}', 1, 1, 0, 'm-1', 'cp-1', '')"
+    async with only_prepared(cluster_url, f"meter_rollup_15m_{at(0):%Y%m}", "m-1", rollup):
+        await put_link(coordinator, LinkPut("v-1", "m-1", at(0), None))
+    assert await coordinator.fetchval("select device from rollup_marks") == "m-1"
+
+
+async def test_a_worker_that_does_not_finish_is_told(cluster_url: str, coordinator: asyncpg.Connection) -> None:
+    """What is not known to be committed there is not relied on: the roller tries again later."""
+    other = await asyncpg.connect(cluster_url)
+    async with other.transaction():
+        await other.fetch("select count(*) from meter_history")
+        number = await other.fetchval("select transaction_number from get_current_transaction_id()")
+        group = await coordinator.fetchval("select max(groupid) from pg_dist_node")
+        record = ("insert into pg_dist_transaction (groupid, gid) values ($1, $2)", group, f"citus_0_1_{number}_1")
+        await coordinator.execute(*record)
+        with pytest.raises(asyncpg.ConnectionFailureError, match="has not finished"):
+            await settle_rollups(coordinator)
+    await other.close()
+    await settle_rollups(coordinator)
+
+
+async def test_the_shards_of_rollups_have_all_indexes(cluster_url: str, coordinator: asyncpg.Connection) -> None:
+    indexes = "select string_agg(indexdef, ';') from pg_indexes where tablename ~ '_rollup_15m_[0-9]{6}_[0-9]+$'"
+    for answer in await on_workers(coordinator, indexes):
+        for part in ("(linked_vehicle, bucket) WHERE", "(bucket, device) WHERE", "INCLUDE (kwh, readings"):
+            assert part in answer
+
+
+async def on_workers(coordinator: asyncpg.Connection, statement: str) -> list[str]:
+    """What each worker says."""
+    rows = await coordinator.fetch("select result from run_command_on_workers($1)", statement)
+    assert rows
+    return [row["result"] for row in rows]
+
+
+async def test_services_with_fewer_rights_write_roll_and_read(
+    cluster_url: str, coordinator: asyncpg.Connection
+) -> None:
     async with logins(cluster_url) as make:
-        as_writer, as_reader = await make("joulegate_writer"), await make("joulegate_reader")
+        as_writer, as_reader, as_operator = [
+            await make(f"joulegate_{role}") for role in ("writer", "reader", "operator")
+        ]
         connection = await connect(as_writer, WRITER_SETTINGS)
         assert await ensure_partitions(connection, utc_now() + timedelta(days=3), max_age_days=0) >= 2
         await connection.close()
         async with plant(as_writer) as one:
             await one.write(meter(1, 1.0), vehicle(1, 0.9))
             await one.settle(30)
+            operator = await connect(as_operator, DECLARER_SETTINGS)
+            await put_link(operator, LinkPut("v-1", "m-1", at(0), None))
+            await operator.close()
+            await one.settle(30)
+            await one.rollups.vacuum()
         async with open_reader(as_reader) as reader:
             answer = await reader.performance("v-1", window(0, 15))
     assert answer is not None
     assert answer.efficiency_ratio == pytest.approx(0.9)
+    assert answer.quality.pairing == "link"
+    vacuumed = "select coalesce(max(vacuum_count), 0) from pg_stat_all_tables where relname ~ '^vehicle_rollup_15m_[0-9]{6}_[0-9]+$'"
+
+    async def shards_are_vacuumed() -> bool:  # the statistics of a session are told a little later
+        return all(int(count) > 0 for count in await on_workers(coordinator, vacuumed))
+
+    await eventually(shards_are_vacuumed)
+
+
+async def test_the_writer_drops_months_of_rollups(cluster_url: str, coordinator: asyncpg.Connection) -> None:
+    month = datetime(2001, 1, 15, tzinfo=UTC)
+    await ensure_partitions(coordinator, month, max_age_days=0)
+    await coordinator.execute("update roll_state set archived_until = '2001-02-01 00:00:00+00'")
+    async with logins(cluster_url) as make:
+        connection = await connect(await make("joulegate_writer"), ROLLER_SETTINGS)
+        keep = Keep(rollups=timedelta(days=30), quarantine=None, alerts=None)
+        removed = [one.table async for one in remove_old(connection, keep, month + timedelta(days=100)) if one.table]
+        await connection.close()
+    assert {"meter_rollup_15m_200101", "vehicle_rollup_15m_200101"} <= set(removed)
+    left = "select count(*) from pg_class where relname ~ 'rollup_15m_200101'"
+    assert set(await on_workers(coordinator, left)) == {"0"}
 
 
 async def test_two_writers_of_the_same_readings_at_the_same_time(cluster_url: str) -> None:

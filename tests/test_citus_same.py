@@ -1,8 +1,9 @@
-"""Tests that say nothing of Citus, on a cluster: the writer's, the stream's, and both comparisons of what is computed with brute force."""
+"""Tests that say nothing of Citus, on a cluster: the writer's, the stream's, and the comparisons of what is computed with brute force."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime
+from typing import Any
 
 import asyncpg
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 import citus_harness
 import test_fleet_oracle
 import test_gateway_ingest
+import test_links_oracle
 import test_performance_oracle
 import test_stream
 import test_writer
@@ -83,3 +85,14 @@ def test_sums_over_whole_buckets_equal_brute_force(
     cluster: tuple[str, asyncio.Runner], fleet: Fleet, happenings: list[Step], span: Span
 ) -> None:
     test_fleet_oracle.compare(test_fleet_oracle.Stand(*cluster), fleet, happenings, span)
+
+
+@few
+@given(fleet=fleets(), script=test_links_oracle.happenings, edges=windows())
+def test_the_answer_equals_brute_force_whatever_changes(
+    cluster: tuple[str, asyncio.Runner],
+    fleet: Fleet,
+    script: list[Any],
+    edges: tuple[datetime, datetime, datetime],
+) -> None:
+    test_links_oracle.compare(test_links_oracle.Stand(*cluster), fleet, script, edges)

@@ -26,6 +26,7 @@ from joulegate_db.links import LinkPut, delete_link, insert, mark, put_link
 from joulegate_db.rebuild import rebuild
 from joulegate_db.rollups import Rolled, Rollups
 from joulegate_db.sql import query
+from joulegate_db.touched import rollups_changed
 from joulegate_db.windows import Window
 
 WINDOWS = ((0, 75), (3, 21), (47, 59), (14, 70))
@@ -180,9 +181,8 @@ async def test_a_change_waits_for_a_step_of_the_roller_and_marks_what_it_compute
 ) -> None:
     await write(database_url, [meter(m, 1.0) for m in range(30)])
     await db.fetch(query("roll_close"), at(30))
-    async with declarations_locked(rollups._connection):
+    async with rollups_changed(rollups._connection):
         await rollups.compute(Rolled(at(0), at(30)))
-        await rollups._connection.execute(query("roll_advance"), at(30))
         putting = asyncio.create_task(put_link(declarer, a_link(0, 20)))
         await asyncio.sleep(0.3)
         assert not putting.done()

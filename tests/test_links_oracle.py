@@ -1,4 +1,5 @@
-"""Links, declarations, readings and the roller in any order: the answers are those of brute force over what holds in the end."""
+"""Links, declarations, readings, the roller and attribution in any order: the answers, and whose energy it is by the table, are those of
+brute force over what holds in the end."""
 
 import asyncio
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import oracle
 from declarations_support import ROLLUP
 from joulegate_cli.local.postgres import LocalPostgres
 from joulegate_core.telemetry import Stream
+from joulegate_db.charging import Charging
 from joulegate_db.devices import Declaration, declare_devices
 from joulegate_db.links import LinkOverlapError, LinkPut, delete_link, put_link
 from joulegate_db.reader import open_reader
@@ -24,11 +26,19 @@ from joulegate_db.rollups import Rollups
 from joulegate_db.windows import Window
 from joulegate_db.writer import Writer
 from oracle.strategies import BASE, METERS, VEHICLES, fleets, moments, windows
-from oracle_stand import TABLES, alternate, check, defaults, message, oracle_database
+from oracle_stand import CHARGING_BEGINS, TABLES, alternate, check, close, defaults, message, oracle_database
+from test_fleet_oracle import SUMS, UNATTRIBUTED
+from test_fleet_oracle import check as check_sums
+from test_fleet_oracle import settle as attribute_all
 from test_performance_oracle import Case, known
 
 DATABASE = "t_links_oracle"
 SECOND = timedelta(seconds=1)
+WHOLE = (BASE - timedelta(hours=1), BASE + timedelta(hours=3))
+"""All readings are in it."""
+
+Attributed = tuple[dict[str, Any], float]
+"""The sums of WHOLE by vehicle, and what nobody could be given in it."""
 
 
 class Put(msgspec.Struct, frozen=True):
@@ -57,6 +67,10 @@ class Roll(msgspec.Struct, frozen=True):
 
 class Again(msgspec.Struct, frozen=True):
     """The roller takes the marks."""
+
+
+class Attribute(msgspec.Struct, frozen=True):
+    """The roller attributes what changed in the rollups so far."""
 
 
 class Rebuild(msgspec.Struct, frozen=True):
@@ -93,6 +107,7 @@ happenings = st.lists(
         declarations.map(Declare),
         st.builds(Roll, st.integers(-30, 240)),
         st.just(Again()),
+        st.just(Attribute()),
         moments.map(Rebuild),
         st.just(Arrive()),
         st.just(Arrive()),
@@ -109,6 +124,7 @@ class Stage:
         self._url = url
         self._connection = connection
         self._rollups = Rollups(connection, defaults(fleet))
+        self._charging = Charging(connection)
         self._fleet = fleet
         self._writer = writer
         self._waiting = [message(point) for pair in alternate(fleet.meters, fleet.vehicles) for point in pair]
@@ -159,6 +175,8 @@ class Stage:
                     pass
             case Again():
                 await self._rollups.roll_marked()
+            case Attribute():
+                await attribute_all(self._charging)
 
     async def _delete(self, nth: int) -> None:
         if self._links:
@@ -195,16 +213,23 @@ class Stage:
             elif value is not UNSET:
                 values[key] = value
 
-    async def settle(self) -> None:
-        """The roller does all that is left to do, and a rebuild finds the same."""
+    async def settle(self) -> list[Attributed]:
+        """The roller does all that is left to do, and a rebuild finds the same. What is attributed, before it and after."""
         async for _ in self._rollups.roll(BASE + timedelta(hours=3)):
             pass
         while await self._rollups.roll_marked():
             pass
+        before = await self._attributed()
         rolled = await self._connection.fetch(ROLLUP)
-        async for _ in rebuild(self._connection, Window(BASE - timedelta(hours=1), BASE + timedelta(hours=3))):
+        async for _ in rebuild(self._connection, Window(*WHOLE)):
             pass
         assert await self._connection.fetch(ROLLUP) == rolled
+        return [before, await self._attributed()]
+
+    async def _attributed(self) -> Attributed:
+        await attribute_all(self._charging)
+        rows = {row["vehicle"]: row for row in await self._connection.fetch(SUMS, *WHOLE)}
+        return rows, await self._connection.fetchval(UNATTRIBUTED, *WHOLE)
 
 
 class Stand:
@@ -216,24 +241,25 @@ class Stand:
 
     def answers(
         self, fleet: oracle.Fleet, script: list[Any], spans: list[tuple[datetime, datetime]]
-    ) -> tuple[oracle.Fleet, list[Case]]:
-        """What holds in the end, and the reader's answers then: before the roller has done what is left to do, and after."""
+    ) -> tuple[oracle.Fleet, list[Case], list[Attributed]]:
+        """What holds in the end, the reader's answers before the roller has done the rest and after, and what is attributed then."""
         return self._runner.run(self._answers(fleet, script, spans))
 
     async def _answers(
         self, fleet: oracle.Fleet, script: list[Any], spans: list[tuple[datetime, datetime]]
-    ) -> tuple[oracle.Fleet, list[Case]]:
+    ) -> tuple[oracle.Fleet, list[Case], list[Attributed]]:
         connection = await asyncpg.connect(self._url)
         writer = await Writer.open(self._url)
         try:
             await connection.execute("; ".join(f"delete from {table}" for table in TABLES))
             await connection.execute("update roll_state set (closed_until, rolled_until) = ('epoch', 'epoch')")
+            await connection.execute(CHARGING_BEGINS)
             await Rollups(connection, defaults(fleet)).declare_defaults()
             stage = Stage(self._url, connection, fleet, writer)
             final = await stage.play(script)
             cases = await self._ask(spans)
-            await stage.settle()
-            return final, cases + await self._ask(spans)
+            attributed = await stage.settle()
+            return final, cases + await self._ask(spans), attributed
         finally:
             writer.terminate()
             await connection.close()
@@ -264,10 +290,19 @@ def stand(postgres_server: LocalPostgres) -> Iterator[Stand]:
 def test_the_answer_equals_brute_force_whatever_changes(
     stand: Stand, fleet: oracle.Fleet, script: list[Any], edges: tuple[datetime, datetime, datetime]
 ) -> None:
+    compare(stand, fleet, script, edges)
+
+
+def compare(stand: Stand, fleet: oracle.Fleet, script: list[Any], edges: tuple[datetime, datetime, datetime]) -> None:
+    """Every vehicle's answers, its sums of what is attributed, and what nobody could be given."""
     a, _, c = edges
-    final, cases = stand.answers(fleet, script, [(a, c), (BASE, BASE + timedelta(minutes=75))])
+    final, cases, settled = stand.answers(fleet, script, [(a, c), (BASE, BASE + timedelta(minutes=75))])
     for device, window, answer in cases:
         if answer is None:
             assert not known(final, device)
         else:
             check(answer, oracle.performance(final, device, window.start, window.end))
+    for attributed, unattributed in settled:
+        for vehicle in {*VEHICLES, "v-unseen", *attributed}:
+            check_sums(final, vehicle, attributed.get(vehicle), WHOLE)
+        assert close(unattributed, oracle.unattributed_kwh_ac(final, *WHOLE))

@@ -95,6 +95,13 @@ async def test_months_go_with_their_presence_and_the_rest_stays(
     assert await db.fetchval(PARTITIONS) == kept - 12, "and no other's"
 
 
+async def test_months_go_whatever_way_the_catalog_is_read(roller: asyncpg.Connection, db: asyncpg.Connection) -> None:
+    """A plan that looks through all tables meets names that are no months."""
+    await fill_2020(db)
+    await roller.execute("set enable_nestloop = off; set enable_mergejoin = off")
+    assert (await removed(roller, Keep(FIVE_YEARS, None, None)))["rollups"] == 12
+
+
 async def test_rollups_stay_as_long_as_their_readings_are_history(
     roller: asyncpg.Connection, db: asyncpg.Connection
 ) -> None:

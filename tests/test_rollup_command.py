@@ -13,6 +13,7 @@ from command_support import COMMAND, done, joulegate
 from declarations_support import DEFAULTS, ROLLUP, a_link, roll, roll_all_marks
 from http_support import Reading, at, meter, vehicle, write
 from joulegate_core.telemetry import Stream
+from joulegate_db.charging import Charging
 from joulegate_db.connect import ROLLER_SETTINGS, connect
 from joulegate_db.declarations import DECLARER_SETTINGS, declarations_locked
 from joulegate_db.devices import Declaration, declare_devices
@@ -22,6 +23,22 @@ from joulegate_db.rollups import Rollups
 from joulegate_db.windows import Window
 
 VEHICLES = "select * from vehicle_rollup_15m order by device, bucket, charge_point"
+ATTRIBUTED = """
+select vehicle, bucket, round(ac::numeric, 9), round(dc::numeric, 9), vehicle_readings, meter_readings, pairing, charge_point, meter
+from charging_15m
+union all
+select '', bucket, round(ac::numeric, 9), null, readings, 0, 0, charge_point, ''
+from unattributed_15m
+order by 1, 2, 8
+"""
+PHANTOM = """
+with known as (insert into devices (device, kind) values ('v-9', 'vehicle')),
+seen as (insert into presence (bucket, charge_point, kind, device) values ($1, 'cp-9', 'vehicle', 'v-9'))
+insert into vehicle_rollup_15m (bucket, kwh, temperatures, gap, first_ts, last_ts, readings, late, device, charge_point)
+values ($1, 1, 25, 0, $1, $1, 1, 0, 'v-9', 'cp-9')
+"""
+"""A vehicle that never was."""
+
 BASELINES = "select * from register_baselines order by device, kind, bucket"
 
 
@@ -55,6 +72,15 @@ async def contents(connection: asyncpg.Connection) -> list[list[asyncpg.Record]]
     return [await connection.fetch(statement) for statement in (ROLLUP, VEHICLES, BASELINES)]
 
 
+async def attribute(rollups: Rollups) -> list[asyncpg.Record]:
+    """Attributes what the roller's rollups leave to attribute; whose energy it is then."""
+    charging = Charging(rollups._connection)
+    while await charging.attribute():
+        pass
+    rows: list[asyncpg.Record] = await rollups._connection.fetch(ATTRIBUTED)
+    return rows
+
+
 def between(start: float, end: float) -> tuple[str, ...]:
     """The options of a rebuild, in minutes after ten."""
     return ("rollup", "rebuild", "--from", rfc3339(at(start)), "--to", rfc3339(at(end)))
@@ -66,16 +92,21 @@ async def test_a_rebuild_heals_what_is_damaged_beside_a_running_roller(
     await fill(database_url, rollups)
     sound = await contents(db)
     assert all(sound)
+    attributed = await attribute(rollups)
+    assert attributed
     await db.execute("update meter_rollup_15m set kwh = kwh + 1, linked_vehicle = 'v-7' where bucket = $1", at(30))
     await db.execute("delete from meter_rollup_15m where bucket = $1", at(195))
     await db.execute("update vehicle_rollup_15m set charge_point = 'cp-9' where bucket = $1", at(45))
+    await db.execute(PHANTOM, at(90))
     await db.execute("update register_baselines set kwh = 3 where bucket = $1", at(60))
     await db.execute(
         "insert into register_baselines values ($1, null, null, 'm-1', 'meter')", at(75)
     )  # it is no register
     assert await contents(db) != sound
+    assert await attribute(rollups) != attributed
     assert done(database_url, *between(31, 196)) == "rollups computed anew for 3 hours\n"
     assert await contents(db) == sound
+    assert await attribute(rollups) == attributed
 
 
 async def test_a_rebuild_leaves_the_rest_alone(rollups: Rollups, database_url: str, db: asyncpg.Connection) -> None:

@@ -16,7 +16,8 @@ def migrate(
     citus: Annotated[
         bool,
         typer.Option(
-            "--citus", help="Also distribute history and live rows by device over the workers of a Citus cluster."
+            "--citus",
+            help="Also distribute history, live rows and rollups by device over the workers of a Citus cluster.",
         ),
     ] = False,
 ) -> None:

@@ -1,11 +1,12 @@
 """Attribution kept in a table: whose AC it was (docs/energy.md), by vehicle and 15-minute bucket, and the sums of the last 24 h.
 
-Triggers leave a mark in the transaction of whatever changes a rollup. Marks are taken and attributed in one transaction
+Whatever changes a rollup leaves a mark in its transaction (touched.py). Marks are taken and attributed in one transaction
 here: after a crash at any point either the marks are still there or the rows are right.
 """
 
 import asyncpg
 
+from joulegate_db.citus import form, settle_rollups
 from joulegate_db.sql import query
 
 MARKS_A_STEP = 40_000
@@ -27,8 +28,10 @@ class Charging:
         async with self._connection.transaction():
             marks = await self._connection.fetch(query("charging_take_marks"), MARKS_A_STEP)
             if marks:
+                await settle_rollups(self._connection)  # the marks' rollups are seen by what follows
                 buckets, charge_points, vehicles = zip(*marks, strict=True)
-                await self._connection.execute(query("charging_set"), buckets, charge_points, vehicles)
+                statement = await form(self._connection, query("charging_set"))
+                await self._connection.execute(statement, buckets, charge_points, vehicles, min(buckets), max(buckets))
             await self._connection.execute(query("charging_advance"), bool(marks))
         return len(marks)
 

@@ -1,7 +1,7 @@
 """The schema on Citus: which tables are distributed, and what differs where they are (docs/scale.md, docs/adr/0008).
 
-Histories and live rows are distributed by device and co-located. All else stays on the coordinator, which every gateway, sidecar and
-command connects to: advisory locks, marks, triggers and the order of transactions are those of one server, as everywhere.
+Histories, live rows and rollups are distributed by device and co-located. All else stays on the coordinator, which every gateway, sidecar
+and command connects to: advisory locks, marks and the order of transactions are those of one server, as everywhere.
 """
 
 import re
@@ -11,8 +11,13 @@ import asyncpg
 from joulegate_core.errors import SchemaMismatchError
 from joulegate_db.sql import query
 
-DISTRIBUTED = dict.fromkeys(("meter_history", "vehicle_history", "meter_live", "vehicle_live"), "device")
+DISTRIBUTED = dict.fromkeys(
+    ("meter_history", "vehicle_history", "meter_live", "vehicle_live", "meter_rollup_15m", "vehicle_rollup_15m"),
+    "device",
+)
 """Table to the column that it is distributed by."""
+
+ROLLUPS = {"meter_rollup_15m", "vehicle_rollup_15m"}
 
 FIRST = "meter_history"
 """The others' rows lie where its rows of the same device lie."""
@@ -22,13 +27,14 @@ INSTALL = (
     "`create extension citus` as a superuser in the database of this name on each, then citus_set_coordinator_host and "
     "citus_add_node on the coordinator (docs/scale.md)"
 )
+ROLLING = "a gateway rolls: stop all gateways and sidecars, then run `joulegate migrate --citus` again"
 ADD_WORKERS = (
     "no worker takes shards: run `select citus_add_node('worker', 5432)` for each worker, connected to the coordinator"
 )
 
 
 async def is_distributed(connection: asyncpg.Connection) -> bool:
-    """Whether readings are on a cluster's workers.
+    """Whether readings, and all that is made of one device's readings, are on a cluster's workers.
 
     Raises:
         asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError: the database failed.
@@ -40,32 +46,43 @@ _LISTED = re.compile(r"from (meter_live|vehicle_live) as live\n")
 
 
 async def form(connection: asyncpg.Connection, statement: str) -> str:
-    """The text of `statement` for this database.
+    """The text of `statement` for this database: another one where a table that it names is distributed.
 
-    Citus cannot send a LIMIT in a lateral subquery to the shards. The statements that are brought here say the same without;
-    on one server it keeps the planner on the primary key. A page of live rows is joined with tables of the coordinator, which
-    Citus would send to every shard and join row by row: all live rows behind the cursor $1 are fetched first.
+    Citus cannot send a LIMIT or OFFSET in a lateral subquery to the shards. The statements that are brought here say the same without;
+    on one server it keeps the planner on one range of an index a device. A page of live rows is joined with tables of the
+    coordinator, which Citus would send to every shard and join row by row: all live rows behind the cursor $1 are fetched first.
 
     Raises:
         as `is_distributed`.
     """
-    return distributed_form(statement) if await is_distributed(connection) else statement
+    there = await _distributed(connection)
+    return distributed_form(statement) if any(table in statement for table in there) else statement
 
 
 def distributed_form(statement: str) -> str:
-    """The text of `statement` for a database whose readings are distributed."""
-    statement = statement.replace("limit 1\n", "\n")
+    """The text of `statement` where its tables are distributed."""
+    statement = statement.replace("limit 1\n", "\n").replace("offset 0\n", "\n")
     return _LISTED.sub(r"from (select * from \1 where device > $1 offset 0) as live\n", statement)
 
 
 async def settle_writers(connection: asyncpg.Connection) -> None:
-    """Returns when what this server shows as committed is committed on the workers, too. Nothing to do where nothing is distributed.
+    """Returns when the readings that this server shows as committed are committed on the workers, too; at once where none are.
 
     Raises:
-        asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError: the database failed.
+        asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError: the database failed, or a worker is away.
     """
     if await is_distributed(connection):
-        await connection.execute(query("citus_settle_writers"))
+        await connection.execute(query("citus_settled"), "joulegate.close")
+
+
+async def settle_rollups(connection: asyncpg.Connection) -> None:
+    """As `settle_writers`, of the rollups.
+
+    Raises:
+        as `settle_writers`.
+    """
+    if await is_distributed(connection):
+        await connection.execute(query("citus_settled"), "joulegate.declarations")
 
 
 async def distribute(connection: asyncpg.Connection) -> list[str]:
@@ -75,7 +92,7 @@ async def distribute(connection: asyncpg.Connection) -> list[str]:
         connection: the owner's, on the coordinator, with the schema of this version.
 
     Raises:
-        SchemaMismatchError: there is no cluster to distribute on; the message says what to do.
+        SchemaMismatchError: there is no cluster to distribute on, or a gateway rolls; the message says what to do.
         asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError: the database failed. What was distributed is whole.
     """
     if not await connection.fetchval(query("citus_installed")):
@@ -85,6 +102,10 @@ async def distribute(connection: asyncpg.Connection) -> list[str]:
     there = await _distributed(connection)
     missing = [table for table in DISTRIBUTED if table not in there]
     await connection.execute(query("citus_settle"))
+    if ROLLUPS & set(missing):
+        if not await connection.fetchval(query("roll_lock")):  # to the connection's end
+            raise SchemaMismatchError(ROLLING)
+        await connection.execute(query("citus_drop_triggers"))
     for table in missing:
         beside = "none" if table == FIRST else FIRST
         await connection.execute(query("citus_distribute"), table, DISTRIBUTED[table], beside)

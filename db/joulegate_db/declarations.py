@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
+from joulegate_db.citus import settle_rollups
 from joulegate_db.sql import query
 
 DECLARER_SETTINGS = {
@@ -35,4 +36,5 @@ async def declarations_locked(connection: asyncpg.Connection) -> AsyncIterator[N
     """A transaction in which links and declarations stand still, or are changed by the caller alone."""
     async with connection.transaction(isolation="read_committed"):
         await connection.execute(query("roll_lock_declarations"))
+        await settle_rollups(connection)  # what was changed before is seen on all nodes
         yield

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 import asyncpg
 import msgspec
 
-from joulegate_db.declarations import declarations_locked
 from joulegate_db.presence import EPOCH
 from joulegate_db.rollups import ROLL_STEP, EnergyDefaults, Rolled, Rollups
 from joulegate_db.sql import query
+from joulegate_db.touched import rollups_changed
 from joulegate_db.windows import Window
 
 
@@ -62,7 +62,7 @@ async def rebuild(connection: asyncpg.Connection, window: Window) -> AsyncIterat
 
 
 async def _step(connection: asyncpg.Connection, window: Window) -> Rolled | None:
-    async with declarations_locked(connection):
+    async with rollups_changed(connection):
         state = await rollup_state(connection)
         todo = state.rolled(window)
         if todo is None:

@@ -9,11 +9,11 @@ import msgspec
 
 from joulegate_core.settings import EnergyKind
 from joulegate_core.telemetry import Stream
-from joulegate_db.citus import settle_writers
-from joulegate_db.declarations import declarations_locked
+from joulegate_db.citus import settle_rollups, settle_writers
 from joulegate_db.presence import BUCKET, EPOCH
 from joulegate_db.register_rollups import Span, recompute_registers
 from joulegate_db.sql import query
+from joulegate_db.touched import rollups_changed
 from joulegate_db.windows import bucket_of
 
 CLOSE_AFTER = timedelta(minutes=2)
@@ -91,7 +91,7 @@ class Rollups:
 
     async def roll_marked(self) -> int:
         """Computes the buckets anew that late readings touched, up to a limit; returns how many (device, bucket) there were."""
-        async with declarations_locked(self._connection):
+        async with rollups_changed(self._connection):
             marks = await self._connection.fetch(query("roll_take_marks"), MARKS_A_STEP)
             await settle_writers(self._connection)  # the marks' readings are seen by what follows
             for stream in Stream:
@@ -109,7 +109,7 @@ class Rollups:
             await self._connection.execute(query(statement))
 
     async def compute(self, step: Rolled) -> None:
-        """Computes the rollups of the step's buckets. Part of a transaction of the caller's, under the lock of declarations."""
+        """Computes the rollups of the step's buckets. Part of a transaction of the caller's, by `rollups_changed`."""
         for stream in Stream:
             await self._roll("roll_range", stream, step.since, step.until)
 
@@ -122,9 +122,10 @@ class Rollups:
         return row["rolled_until"], row["closed_until"]
 
     async def _roll_range(self, step: Rolled) -> None:
-        async with declarations_locked(self._connection):
+        async with rollups_changed(self._connection):
             await self.compute(step)
-            await self._connection.execute(query("roll_advance"), step.until)
+        await settle_rollups(self._connection)  # readers take from the rollups what is there on all nodes
+        await self._connection.execute(query("roll_advance"), step.until)
 
     async def _roll(self, name: str, stream: Stream, *where: Any) -> None:
         """Runs one of the roll statements, and sets the energies of the register devices that it names."""

@@ -1,20 +1,30 @@
 -- Attributes AC anew (docs/energy.md) for what was touched: $1 buckets, $2 charge points, $3 vehicles ('': none) whose own linked meter's row
--- changed. Recomputes every vehicle at those charge points, and what nobody there could be given. Returns nothing.
+-- changed; $4 the first and $5 the last of the buckets, which leave out partitions. Recomputes every vehicle at those charge points, and what nobody
+-- there could be given. Returns nothing.
 --
 -- The laterals with `offset 0` keep the planner on one range of an index a device, whatever it thinks of the number of marks: a sequential scan of
 -- a month would be read for a single late reading. A kWh under 1e-100 counts as 0, so that no quotient underflows.
+--
+-- Rollups lie by device, on a cluster on its workers; all else is by charge point (docs/adr/0008). So each of them is asked apart from all else, with a
+-- list of devices and buckets; without `offset 0` it says the same (citus.py).
 with touched as materialized (
-    select * from unnest($1::timestamptz[], $2::text[], $3::text[]) as mark (bucket, charge_point, vehicle)
+    select * from (select * from unnest($1::timestamptz[], $2::text[], $3::text[]) as mark (bucket, charge_point, vehicle)) as mark
 ),
--- where a pool may have changed: what was touched, and wherever a vehicle was whose own meter came or went
-places as materialized (
-    select bucket, charge_point from touched
-    union
+-- wherever a vehicle was whose own meter came or went
+visited as materialized (
     select mark.bucket, stay.charge_point
     from (select distinct bucket, vehicle from touched where vehicle <> '') as mark
     cross join lateral (
-        select charge_point from vehicle_rollup_15m where device = mark.vehicle and bucket = mark.bucket offset 0
+        select charge_point from vehicle_rollup_15m
+        where device = mark.vehicle and bucket = mark.bucket and bucket >= $4 and bucket <= $5
+        offset 0
     ) as stay
+),
+-- where a pool may have changed
+places as materialized (
+    select bucket, charge_point from touched
+    union
+    select bucket, charge_point from visited
 ),
 -- whose rows may have changed
 concerned as materialized (
@@ -34,7 +44,7 @@ own as materialized (
             charge_point, case when kwh < 1e-100 then 0 else kwh end as dc, temperatures, readings,
             resets + glitches + jumps as events, gap, first_ts, last_ts, late
         from vehicle_rollup_15m
-        where device = concerned.vehicle and bucket = concerned.bucket
+        where device = concerned.vehicle and bucket = concerned.bucket and bucket >= $4 and bucket <= $5
         offset 0
     ) as stay
 ),
@@ -44,31 +54,38 @@ all_places as materialized (
     union
     select bucket, charge_point from own
 ),
-members as materialized (
-    select place.bucket, place.charge_point, seen.device as vehicle, stay.dc
+present as materialized (
+    select place.bucket, place.charge_point, seen.kind, seen.device
     from all_places as place
     cross join lateral (
-        select device from presence where charge_point = place.charge_point and bucket = place.bucket and kind = 'vehicle' offset 0
+        select kind, device from presence where charge_point = place.charge_point and bucket = place.bucket offset 0
     ) as seen
+),
+members as materialized (
+    select present.bucket, present.charge_point, present.device as vehicle, stay.dc
+    from present
     cross join lateral (
         select case when kwh < 1e-100 then 0 else kwh end as dc
         from vehicle_rollup_15m
-        where device = seen.device and bucket = place.bucket and charge_point = place.charge_point
+        where
+            device = present.device and bucket = present.bucket and charge_point = present.charge_point
+            and bucket >= $4 and bucket <= $5
         offset 0
     ) as stay
+    where present.kind = 'vehicle'
 ),
-linked as materialized (
+own_meters as materialized (
     select vehicle.bucket, vehicle.vehicle, own_meter.*
     from (select bucket, vehicle from members union select bucket, vehicle from concerned) as vehicle
     cross join lateral (
-        select
-            sum(case when kwh < 1e-100 then 0 else kwh end) as ac, sum(readings) as readings,
-            sum(resets + glitches + jumps) as events
+        select case when kwh < 1e-100 then 0 else kwh end as ac, readings, resets + glitches + jumps as events
         from meter_rollup_15m
-        where linked_vehicle = vehicle.vehicle and linked_vehicle <> '' and bucket = vehicle.bucket
-        having count(*) > 0
+        where linked_vehicle = vehicle.vehicle and linked_vehicle <> '' and bucket = vehicle.bucket and bucket >= $4 and bucket <= $5
         offset 0
     ) as own_meter
+),
+linked as materialized (
+    select bucket, vehicle, sum(ac) as ac, sum(readings) as readings, sum(events) as events from own_meters group by bucket, vehicle
 ),
 -- a vehicle whose own linked meter reported in the bucket has left all pools
 pools as materialized (
@@ -77,27 +94,26 @@ pools as materialized (
     where not exists (select from linked where (linked.bucket, linked.vehicle) = (members.bucket, members.vehicle))
     group by bucket, charge_point
 ),
-pooled as materialized (
-    select place.bucket, place.charge_point, meter.*
-    from all_places as place
+shared_meters as materialized (
+    select present.bucket, present.charge_point, meter.*
+    from present
     cross join lateral (
         select
-            sum(case when kwh < 1e-100 then 0 else kwh end) as ac, sum(readings) as readings,
-            sum(resets + glitches + jumps) as events, sum(late) as late, count(distinct rollup.device) as meters, min(rollup.device) as meter
-        from (
-            select device from presence where charge_point = place.charge_point and bucket = place.bucket and kind = 'meter' offset 0
-        ) as seen
-        cross join lateral (
-            select device, kwh, readings, resets, glitches, jumps, late
-            from meter_rollup_15m
-            where
-                device = seen.device and bucket = place.bucket and charge_point = place.charge_point
-                and linked_vehicle = ''
-            offset 0
-        ) as rollup
-        having count(*) > 0
+            device, case when kwh < 1e-100 then 0 else kwh end as ac, readings, resets + glitches + jumps as events, late
+        from meter_rollup_15m
+        where
+            device = present.device and bucket = present.bucket and charge_point = present.charge_point
+            and linked_vehicle = '' and bucket >= $4 and bucket <= $5
         offset 0
     ) as meter
+    where present.kind = 'meter'
+),
+pooled as materialized (
+    select
+        bucket, charge_point, sum(ac) as ac, sum(readings) as readings, sum(events) as events, sum(late) as late,
+        count(distinct device) as meters, min(device) as meter
+    from shared_meters
+    group by bucket, charge_point
 ),
 -- rows that tell all of an answer: one charge point, nobody else there, no link, one meter at most
 plain as materialized (

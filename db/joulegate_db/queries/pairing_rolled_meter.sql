@@ -9,6 +9,6 @@ cross join lateral (
         array_agg(readings) as readings
     from meter_rollup_15m
     where device = span.device and bucket >= span.since and bucket < span.until and bucket >= $4 and bucket < $5
-    group by charge_point, linked_vehicle
+    group by device, charge_point, linked_vehicle
 ) as place
 order by span.device

@@ -29,7 +29,11 @@ with rolled as (
         readings = excluded.readings,
         late = excluded.late,
         (resets, glitches, jumps, recovered) = (0, 0, 0, 0)
-    returning device, bucket
+    returning device, bucket, charge_point
+),
+noted as (
+    insert into rollup_touched (kind, device, bucket, charge_point)
+    select 'vehicle', device, bucket, charge_point from rolled
 )
 select rolled.device, min(rolled.bucket) as since, max(rolled.bucket) as last, coalesce(max(declared.max_kw), $4) as max_kw
 from rolled

@@ -1,4 +1,9 @@
 -- Removes the vehicle rollups of the buckets in [$1, $2). Device by device, because the primary key leads with the device.
-delete from vehicle_rollup_15m as rollup
-using devices
-where devices.kind = 'vehicle' and rollup.device = devices.device and rollup.bucket >= $1 and rollup.bucket < $2
+with removed as (
+    delete from vehicle_rollup_15m as rollup
+    using devices
+    where devices.kind = 'vehicle' and rollup.device = devices.device and rollup.bucket >= $1 and rollup.bucket < $2
+    returning rollup.device, rollup.bucket, rollup.charge_point
+)
+insert into rollup_touched (kind, device, bucket, charge_point)
+select 'vehicle', device, bucket, charge_point from removed

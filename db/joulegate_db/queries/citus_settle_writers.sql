@@ -1,1 +1,0 @@
-select settle_writers()
