@@ -143,7 +143,10 @@ async def test_what_an_older_version_distributed_is_not_enough(monkeypatch: pyte
         writer.terminate()
         before = await snapshot(connection)
 
-        with pytest.raises(SchemaMismatchError, match=r"meter_live, vehicle_live.*migrate --citus"):
+        with pytest.raises(
+            SchemaMismatchError,
+            match=r"meter_live, meter_rollup_15m, vehicle_live, vehicle_rollup_15m\. .*migrate --citus",
+        ):
             await Writer.open(url)
         async with open_reader(url) as reader:
             with pytest.raises(SchemaMismatchError, match="migrate --citus"):
