@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from gateway_harness import eventually
 from joulegate_gateway.batch import PARALLEL_FROM
@@ -140,13 +141,59 @@ async def test_one_connection_is_enough(database_url: str, db: asyncpg.Connectio
     async with logins(database_url) as make:
         url = await make("joulegate_writer")
         await db.execute(f"alter role {url.split('//')[1].split('@')[0]} connection limit 1")
-        line = Line(url, batch_max=10_000)
-        connection, packet_ids = put_pairs(line, PAIRS)
-        assert await line.drain() == {"committed": 2 * PAIRS, "duplicate": 0, "quarantined": 0}
+        line = Line(url, batch_max=2 * PARALLEL_FROM)
+        connection, packet_ids = put_pairs(line, 2 * PARALLEL_FROM)
+        with capture_logs() as logs:
+            assert await line.drain() == {"committed": 4 * PARALLEL_FROM, "duplicate": 0, "quarantined": 0}
         line.database.close()
-    assert line.metrics.database_failures._value.get() == 1
+    assert [line["event"] for line in logs] == ["second_writer_unavailable"]
     assert connection.acknowledged == packet_ids
-    assert await counts(db) == (PAIRS, PAIRS)
+    assert await counts(db) == (2 * PARALLEL_FROM, 2 * PARALLEL_FROM)
+
+
+async def test_a_gateway_whose_schema_is_the_next_versions_goes_on_with_the_connection_it_has(
+    line: Line, db: asyncpg.Connection
+) -> None:
+    await line.database.writer()
+    await db.execute("insert into schema_migrations (version, name, checksum) values (9999, 'next', 'x')")
+    connection, packet_ids = put_pairs(line, PAIRS)
+    assert await line.drain() == {"committed": 2 * PAIRS, "duplicate": 0, "quarantined": 0}
+    assert connection.acknowledged == packet_ids
+
+
+async def test_much_that_is_left_of_one_stream_is_written_again_alone(line: Line, db: asyncpg.Connection) -> None:
+    await db.execute("alter table vehicle_history add constraint not_v_7 check (device <> 'v-7')")
+    connection, packet_ids = put_pairs(line, 2 * PARALLEL_FROM)
+    assert await line.drain() == {"committed": 4 * PARALLEL_FROM - 1, "duplicate": 0, "quarantined": 1}
+    assert connection.acknowledged == packet_ids
+    assert await counts(db) == (2 * PARALLEL_FROM, 2 * PARALLEL_FROM - 1)
+
+
+async def test_a_pipeline_that_is_cancelled_leaves_neither_transaction_behind(
+    line: Line, db: asyncpg.Connection
+) -> None:
+    connection, _ = put_pairs(line, PAIRS)
+    other = await asyncpg.connect(line.url)
+    try:
+        async with other.transaction():
+            await other.execute("lock table meter_live, vehicle_live in access exclusive mode")
+            running = asyncio.create_task(line.pipeline.run())
+
+            async def both_wait() -> bool:
+                return bool(
+                    await db.fetchval("select count(*) = 2 from pg_locks where not granted and database is not null")
+                )
+
+            await eventually(both_wait)
+            others = asyncio.all_tasks() - {running}
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+            assert not {task for task in others & asyncio.all_tasks() if "_write" in repr(task.get_coro())}
+    finally:
+        await other.close()
+    assert connection.acknowledged == []
+    assert await counts(db) == (0, 0)
 
 
 async def test_two_gateways_with_the_same_readings_do_not_wait_for_each_other_in_a_circle(

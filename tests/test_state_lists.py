@@ -14,7 +14,6 @@ from fleet_support import plant
 from http_support import Json, Reading, api_on, at, meter, vehicle, write
 from joulegate_cli.local.postgres import LocalPostgres
 from joulegate_core.clock import utc_now
-from joulegate_db import live_page
 from joulegate_db.connect import READER_SETTINGS, connect
 from joulegate_db.live import STALE_AFTER
 from joulegate_db.performance import DEGRADED_UNDER
@@ -188,12 +187,14 @@ async def test_a_short_page_of_registers_takes_no_more_questions_than_a_long_one
     await write(database_url, [meter(9, 7.0, name) for name in names] + [meter(10, 7.0, name) for name in names])
     await db.execute("update roll_state set meter_energy = 'register'")
     asked: list[str] = []
+    fetch = asyncpg.Connection.fetch
 
-    def counted(name: str) -> str:
-        asked.append(name)
-        return query(name)
+    async def counted(connection: asyncpg.Connection, statement: str, *arguments: Any) -> Any:
+        if statement == query("live_page_meter"):
+            asked.append(statement)
+        return await fetch(connection, statement, *arguments)
 
-    monkeypatch.setattr(live_page, "query", counted)
+    monkeypatch.setattr(asyncpg.Connection, "fetch", counted)
     async with api_on(database_url, now=at(10)) as client:
         assert await ids(client, "/v1/meters", charging="true", limit=1) == []
         assert len(asked) == 2

@@ -48,20 +48,23 @@ class Cursor(msgspec.Struct, frozen=True):
 
 
 class Now(msgspec.Struct, frozen=True):
-    """Where one looks from: the `cursor` for the next time, and the `next` transaction, which is not looked for yet."""
+    """Where one looks from: the `cursor` for the next time, and the `next` transaction, which is not looked for yet. `in_recovery`: at a
+    replica, which may be behind what the primary, or another one, has told.
+    """
 
     cursor: Cursor
     next: int
+    in_recovery: bool
 
     def reaches(self, since: Cursor) -> bool:
         """Whether changes since then can be given now: it is no future of a replica's."""
-        seconds = self.cursor.seconds - since.seconds + 1
-        return since.transaction <= self.next and seconds >= 0 and not self.has_lost(since)
+        return since.transaction <= self.next and not self.has_lost(since)
 
     def has_lost(self, since: Cursor) -> bool:
-        """Whether changes since then can never be given: it is of another database, or long ago."""
+        """Whether changes since then can never be given: it is of another database, of what is undone, or long ago."""
+        is_undone = since.transaction > self.next and not self.in_recovery
         seconds = self.cursor.seconds - since.seconds + 1
-        return since.database != self.cursor.database or seconds > RESUMABLE_SECONDS
+        return since.database != self.cursor.database or is_undone or seconds > RESUMABLE_SECONDS
 
 
 ItemT = TypeVar("ItemT", MeterState, VehicleState, Alert)
@@ -101,7 +104,7 @@ async def now(connection: asyncpg.Connection) -> Now:
         asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError: the database failed.
     """
     row = await connection.fetchrow(query("changes_now"))
-    return Now(Cursor(row["oldest"], row["seconds"], row["database"]), row["next"])
+    return Now(Cursor(row["oldest"], row["seconds"], row["database"]), row["next"], row["in_recovery"])
 
 
 async def changes(reader: Reader, since: Iterable[Cursor], wanted: Wanted, at: datetime) -> Changes:

@@ -42,7 +42,7 @@ async def is_distributed(connection: asyncpg.Connection) -> bool:
     return bool(await _distributed(connection))
 
 
-_LISTED = re.compile(r"from (meter_live|vehicle_live) as live\n")
+_LISTED = re.compile(r"from (meter_live|vehicle_live) as live -- listed, from \$1 on\n")
 
 
 async def form(connection: asyncpg.Connection, statement: str) -> str:

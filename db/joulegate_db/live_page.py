@@ -46,9 +46,9 @@ async def meter_page(reader: Reader, which: LiveFilter, after: str, limit: int, 
     """
     arguments = (now - STALE_AFTER, which.charging, which.stale)
     async with reader.snapshot() as connection:
+        statement = await form(connection, query("live_page_meter"))
 
         async def fetch(start: str, size: int) -> list[asyncpg.Record]:
-            statement = await form(connection, query("live_page_meter"))
             return list(await connection.fetch(statement, start, size, *arguments))
 
         return await _page(connection, Stream.METER, _meter, fetch, which, after, limit)
@@ -62,9 +62,9 @@ async def vehicle_page(reader: Reader, which: LiveFilter, after: str, limit: int
     """
     arguments = (now - STALE_AFTER, which.charging, which.stale, which.status, DEGRADED_UNDER, DAY_READINGS)
     async with reader.snapshot() as connection:
+        statement = await form(connection, query("live_page_vehicle"))
 
         async def fetch(start: str, size: int) -> list[asyncpg.Record]:
-            statement = await form(connection, query("live_page_vehicle"))
             return list(await connection.fetch(statement, start, size, *arguments))
 
         return await _page(connection, Stream.VEHICLE, _vehicle, fetch, which, after, limit)

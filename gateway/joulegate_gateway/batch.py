@@ -4,7 +4,7 @@ A backlog's batch is written in two transactions at the same time, one a stream,
 streams, so neither waits for the other, and what one is refused does not hold the other up (docs/adr/0009-two-transactions.md).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 
 import msgspec
@@ -18,9 +18,8 @@ PARALLEL_FROM = 2 * OPTIMISTIC_FROM
 
 
 class Part(msgspec.Struct, frozen=True):
-    """What one transaction is to write: all that is left of `streams`; `writer` is the number of the one that does it."""
+    """What one transaction is to write: all that is left of `streams`."""
 
-    writer: int
     streams: tuple[Stream, ...]
     messages: list[Message]
 
@@ -43,24 +42,21 @@ class Batch:
         self.through = frozenset(stream for stream in Stream if not self._left.get(stream))
         self.tally: Tally = {stream: StreamTally() for stream in Stream}
 
-    def parts(self) -> list[Part]:
-        """What is left, as it is to be written: in one transaction, or when it is much, in one for each stream."""
-        parts = [
-            Part(writer, (stream,), self._left[stream])
-            for writer, stream in enumerate(Stream)
-            if stream not in self.through
-        ]
-        if sum(len(part.messages) for part in parts) >= PARALLEL_FROM:
-            return parts
-        return [_joined(parts)] if parts else []
+    @property
+    def writers(self) -> int:
+        """How many writers can be of use now: one for each stream when much is left."""
+        left = [len(messages) for stream, messages in self._left.items() if stream not in self.through]
+        return len(left) if sum(left) >= PARALLEL_FROM else min(1, len(left))
+
+    def parts(self, writers: int) -> list[Part]:
+        """What is left, as so many `writers` are to write it."""
+        streams = [stream for stream in Stream if stream not in self.through]
+        if writers >= len(streams):
+            return [Part((stream,), self._left[stream]) for stream in streams]
+        return [Part(tuple(streams), [message for stream in streams for message in self._left[stream]])]
 
     def written(self, part: Part, tally: Tally) -> None:
         """`part` is committed."""
         self.through = self.through.union(part.streams)
         for stream in part.streams:
             self.tally[stream] = tally[stream]
-
-
-def _joined(parts: Sequence[Part]) -> Part:
-    messages = [message for part in parts for message in part.messages]
-    return Part(0, tuple(stream for part in parts for stream in part.streams), messages)

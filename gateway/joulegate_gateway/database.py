@@ -1,11 +1,12 @@
 """The gateway's side of the database: writers, opened when they are needed, and partitions ahead of need."""
 
 import asyncio
+import time
 
 import structlog
 
 from joulegate_core.clock import Clock
-from joulegate_core.errors import DatabaseUnavailableError
+from joulegate_core.errors import DatabaseUnavailableError, JoulegateError
 from joulegate_db.connect import MIGRATION_SETTINGS, connect, unavailable
 from joulegate_db.failures import DATABASE_ERRORS, describe
 from joulegate_db.partitions import ensure_partitions
@@ -17,6 +18,9 @@ log = structlog.get_logger()
 PARTITION_CHECK_SECONDS = 3600.0
 PARTITION_TIMEOUT_SECONDS = 60.0
 """Longer than the session's lock timeout: it ends a wait for a server that no longer answers at all."""
+
+PAUSE_SECONDS = 60.0
+"""So long a backlog is written by one writer before a second one is tried again."""
 
 
 class Database:
@@ -35,27 +39,40 @@ class Database:
         self._max_age_days = max_age_days
         self._clock = clock
         self._quarantine_max_bytes = quarantine_max_bytes
-        self._writers: dict[int, Writer] = {}
+        self._writers: list[Writer] = []
+        self._more_from = 0.0
         self._opening = asyncio.Lock()
 
-    async def writer(self, number: int = 0) -> Writer:
-        """One of the writers, opened when it is first asked for; a new connection when its old one is gone.
+    async def writer(self) -> Writer:
+        """The writer; a new connection when its old one is gone.
 
         Raises:
             DatabaseUnavailableError: the database cannot be reached.
             SchemaMismatchError: the schema is not this version's.
         """
-        async with self._opening:
-            writer = self._writers.get(number)
-            if writer is None or writer.is_closed:
-                writer = await Writer.open(self._url, quarantine_max_bytes=self._quarantine_max_bytes)
-                self._writers[number] = writer
-            return writer
+        return (await self.writers(1))[0]
 
-    def drop_writers(self) -> None:
-        """Gives the writers' connections up, because the server does not answer."""
-        for writer in self._writers.values():
-            writer.terminate()
+    async def writers(self, wanted: int) -> list[Writer]:
+        """At most so many writers, and at least one. The others are opened when they are first of use, and done without where they are
+        not to be had: the server has no connection left, or its schema is the next version's already.
+
+        Raises:
+            as `writer`.
+        """
+        async with self._opening:
+            self._writers = [writer for writer in self._writers if not writer.is_closed]
+            if not self._writers:
+                self._writers.append(await self._open())
+            if len(self._writers) < wanted and time.monotonic() >= self._more_from:
+                try:
+                    self._writers.append(await self._open())
+                except JoulegateError as error:
+                    log.warning("second_writer_unavailable", error=str(error), pause_seconds=PAUSE_SECONDS)
+                    self._more_from = time.monotonic() + PAUSE_SECONDS
+            return self._writers[:wanted]
+
+    async def _open(self) -> Writer:
+        return await Writer.open(self._url, quarantine_max_bytes=self._quarantine_max_bytes)
 
     async def ensure_partitions(self) -> None:
         """Creates missing partitions, over a connection of its own.
@@ -85,4 +102,5 @@ class Database:
 
     def close(self) -> None:
         """Ends the writers' connections."""
-        self.drop_writers()
+        for writer in self._writers:
+            writer.terminate()

@@ -99,6 +99,7 @@ class Pipeline:
                 await self._settle([_refused(deliveries[0], error)])
             return
         self._book(batch)
+        self._metrics.batch_size.observe(len(deliveries))
         self._metrics.lag_seconds.set(time.monotonic() - deliveries[0].arrived)
         self.backlog.committed(deliveries)
         acknowledge(deliveries)
@@ -130,48 +131,56 @@ class Pipeline:
         started = time.monotonic()
         self._attempts += 1
         self._steps = []
-        now = self._clock()
-        parts = batch.parts()
-        if not parts:
-            return
-        if len(parts) == 1:
-            failures = [await self._write(batch, parts[0], now)]
-        else:
-            failures = await asyncio.gather(*(self._write(batch, part, now) for part in parts))
-        passing = [failure.error for failure in failures if failure is not None and not failure.is_permanent]
-        if passing:
-            await self._hold(passing)
-            raise _HeldError(describe(passing[0])) from passing[0]
-        for failure in failures:
-            if failure is not None:
-                raise failure.error
-        self._metrics.batch_size.observe(sum(len(part.messages) for part in parts))
-        self._metrics.commit_seconds.observe(time.monotonic() - started)
-
-    async def _write(self, batch: Batch, part: Part, now: datetime) -> _Failure | None:
-        """Writes `part` of `batch`; returns why it could not. The other part goes its own way."""
         try:
-            writer = await self._database.writer(part.writer)
-            steps = Steps()
-            with _time_limit(writer):
-                tally = await writer.write(part.messages, now, steps)
+            writers = await self._database.writers(batch.writers)
         except (*DATABASE_ERRORS, DatabaseUnavailableError) as error:
             if _is_cancelled():
                 raise asyncio.CancelledError from error
+            await self._hold(error)
+            raise _HeldError(describe(error)) from error
+        failures = await self._write_all(batch, writers)
+        for failure in failures:
+            if not failure.is_permanent:
+                await self._hold(failure.error)
+                raise _HeldError(describe(failure.error)) from failure.error
+        if failures:
+            raise failures[0].error
+        self._metrics.commit_seconds.observe(time.monotonic() - started)
+
+    async def _write_all(self, batch: Batch, writers: Sequence[Writer]) -> list[_Failure]:
+        """Writes what is left of `batch`, each writer a part; returns when all have ended, with what went wrong."""
+        now = self._clock()
+        parts = zip(batch.parts(len(writers)), writers, strict=True)
+        writing = [self._write(batch, part, writer, now) for part, writer in parts]
+        outcomes = await asyncio.gather(*writing, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return [outcome for outcome in outcomes if isinstance(outcome, _Failure)]
+
+    async def _write(self, batch: Batch, part: Part, writer: Writer, now: datetime) -> _Failure | None:
+        """Writes `part` of `batch`; returns why it could not."""
+        steps = Steps()
+        try:
+            with _time_limit(writer):
+                tally = await writer.write(part.messages, now, steps)
+        except DATABASE_ERRORS as error:
+            if _is_cancelled():
+                raise asyncio.CancelledError from error
+            if needs_new_connection(error):
+                writer.terminate()
             return _Failure(error, is_permanent(error) and not _is_only_rejections(part))
         self._steps.append(steps)
         batch.written(part, tally)
         return None
 
-    async def _hold(self, errors: Sequence[Exception]) -> None:
-        """Books failures that pass, and does what can be done about them."""
+    async def _hold(self, error: Exception) -> None:
+        """Books a failure that passes, and does what can be done about it."""
         self._metrics.database_failures.inc()
-        log.warning("batch_held", error=describe(errors[0]), pending=self._metrics.ledger.pending)
-        if any(is_missing_partition(error) for error in errors):
+        log.warning("batch_held", error=describe(error), pending=self._metrics.ledger.pending)
+        if is_missing_partition(error):
             with contextlib.suppress(*DATABASE_ERRORS, DatabaseUnavailableError):
                 await self._database.ensure_partitions()
-        if any(needs_new_connection(error) for error in errors):
-            self._database.drop_writers()
 
     @contextlib.asynccontextmanager
     async def _outage_alarm(self) -> AsyncIterator[None]:

@@ -19,7 +19,7 @@ held as (
     where locktype = 'transactionid' and mode = 'ExclusiveLock' and granted and behind < 2147483648
 )
 select
-    least(snapshot.oldest, held.oldest) as oldest, snapshot.next,
+    least(snapshot.oldest, held.oldest) as oldest, snapshot.next, pg_is_in_recovery() as in_recovery,
     extract(epoch from clock_timestamp())::bigint as seconds,
     left(md5(concat_ws(' ', system_identifier, pg_database.oid, greatest(timeline_id, min_recovery_end_timeline))), 8) as database
 from snapshot

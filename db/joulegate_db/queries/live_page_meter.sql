@@ -6,7 +6,7 @@ select
     live.device as meter_id, live.charge_point, live.ts as "timestamp", live.received_at, live.kwh as kwh_consumed_ac,
     live.voltage::text::double precision as voltage, live.charging and live.ts >= $3 as charging, live.ts < $3 as stale,
     coalesce(declared.energy, roll_state.meter_energy) = 'register' as is_register
-from meter_live as live
+from meter_live as live -- listed, from $1 on
 cross join roll_state
 left join devices as declared on declared.device = live.device and declared.kind = 'meter' and declared.device > $1
 where

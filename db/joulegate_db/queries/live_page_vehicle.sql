@@ -17,7 +17,7 @@ with listed as (
         coalesce(day.pairing, 0) as pairing,
         least(1, coalesce(day.vehicle_readings, 0) / $8::double precision) as coverage,
         coalesce(declared.energy, roll_state.vehicle_energy) = 'register' as is_register
-    from vehicle_live as live
+    from vehicle_live as live -- listed, from $1 on
     cross join roll_state
     left join devices as declared on declared.device = live.device and declared.kind = 'vehicle' and declared.device > $1
     left join charging_24h as day on day.vehicle = live.device and day.vehicle > $1
