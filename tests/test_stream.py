@@ -26,7 +26,7 @@ from joulegate_core.settings import load_settings
 from joulegate_core.telemetry import Message, Stream
 from joulegate_db import changes
 from joulegate_db.beats import Beat, BeatRecord
-from joulegate_db.changes import Cursor, Wanted
+from joulegate_db.changes import Cursor, Now, Wanted
 from joulegate_db.connect import MIGRATION_SETTINGS, connect
 from joulegate_db.migrate import migrate
 from joulegate_db.partitions import ensure_partitions
@@ -419,3 +419,23 @@ async def test_the_end_of_the_hub_leaves_no_task_behind(database_url: str) -> No
                 await eventually(rests)
     await asyncio.sleep(0.05)  # what is cancelled has a turn to end
     assert [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("stream-")] == []
+
+
+PRIMARY = Now(Cursor(100, 1000, "here"), next=120, in_recovery=False)
+REPLICA = Now(Cursor(100, 1000, "here"), next=120, in_recovery=True)
+
+
+@pytest.mark.parametrize(
+    ("now", "since", "expected"),
+    [
+        (PRIMARY, Cursor(90, 1000, "here"), "reached"),
+        (PRIMARY, Cursor(90, 1005, "here"), "reached"),  # the server's clock was set back
+        (PRIMARY, Cursor(121, 999, "here"), "lost"),  # the server was set back: its volume was restored
+        (REPLICA, Cursor(121, 999, "here"), "later"),  # it has not come so far yet
+        (PRIMARY, Cursor(90, 999, "elsewhere"), "lost"),
+        (PRIMARY, Cursor(90, 1000 - changes.RESUMABLE_SECONDS - 2, "here"), "lost"),
+    ],
+)
+def test_from_which_cursors_changes_can_be_given(now: Now, since: Cursor, expected: str) -> None:
+    assert now.reaches(since) == (expected == "reached")
+    assert now.has_lost(since) == (expected == "lost")
