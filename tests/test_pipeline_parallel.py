@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
@@ -33,6 +34,18 @@ def put_pairs(line: Line, pairs: int, *, order: int = 1) -> tuple[RecordingConne
     for packet_id, message in zip(packet_ids, messages, strict=True):
         line.put(connection, packet_id, message)
     return connection, packet_ids
+
+
+@asynccontextmanager
+async def held(line: Line, tables: str) -> AsyncIterator[asyncio.Task[None]]:
+    """The pipeline runs while somebody else holds `tables`."""
+    other = await asyncpg.connect(line.url)
+    try:
+        async with other.transaction():
+            await other.execute(f"lock table {tables} in access exclusive mode")
+            yield asyncio.create_task(line.pipeline.run())
+    finally:
+        await other.close()
 
 
 async def counts(db: asyncpg.Connection) -> tuple[int, int]:
@@ -90,20 +103,14 @@ async def test_neither_stream_waits_for_the_other_but_the_acknowledgements_wait_
 ) -> None:
     connection, packet_ids = put_pairs(line, PAIRS)
     line.inbox.close()
-    other = await asyncpg.connect(line.url)
-    try:
-        async with other.transaction():
-            await other.execute("lock table vehicle_live in access exclusive mode")
-            running = asyncio.create_task(line.pipeline.run())
+    async with held(line, "vehicle_live") as running:
 
-            async def meters_are_there() -> bool:
-                return bool(await db.fetchval("select count(*) from meter_history") == PAIRS)
+        async def meters_are_there() -> bool:
+            return bool(await db.fetchval("select count(*) from meter_history") == PAIRS)
 
-            await eventually(meters_are_there)
-            assert connection.acknowledged == []
-        await running
-    finally:
-        await other.close()
+        await eventually(meters_are_there)
+        assert connection.acknowledged == []
+    await running
     assert connection.acknowledged == packet_ids
     assert await counts(db) == (PAIRS, PAIRS)
 
@@ -111,26 +118,20 @@ async def test_neither_stream_waits_for_the_other_but_the_acknowledgements_wait_
 async def test_a_transaction_that_is_lost_is_tried_again_alone(line: Line, db: asyncpg.Connection) -> None:
     connection, packet_ids = put_pairs(line, PAIRS)
     line.inbox.close()
-    other = await asyncpg.connect(line.url)
-    try:
-        async with other.transaction():
-            await other.execute("lock table vehicle_live in access exclusive mode")
-            running = asyncio.create_task(line.pipeline.run())
+    async with held(line, "vehicle_live") as running:
 
-            async def ended() -> bool:
-                return bool(
-                    await db.fetchval(
-                        "select pg_terminate_backend(pid) from pg_stat_activity where wait_event_type = 'Lock' "
-                        "and datname = current_database() and (select count(*) from meter_history) = $1",
-                        PAIRS,
-                    )
+        async def ended() -> bool:
+            return bool(
+                await db.fetchval(
+                    "select pg_terminate_backend(pid) from pg_stat_activity where wait_event_type = 'Lock' "
+                    "and datname = current_database() and (select count(*) from meter_history) = $1",
+                    PAIRS,
                 )
+            )
 
-            await eventually(ended)
-            assert connection.acknowledged == []
-        await running
-    finally:
-        await other.close()
+        await eventually(ended)
+        assert connection.acknowledged == []
+    await running
     assert line.metrics.database_failures._value.get() >= 1
     assert line.outcomes() == {"committed": 2 * PAIRS, "duplicate": 0, "quarantined": 0}
     assert connection.acknowledged == packet_ids
@@ -173,25 +174,19 @@ async def test_a_pipeline_that_is_cancelled_leaves_neither_transaction_behind(
     line: Line, db: asyncpg.Connection
 ) -> None:
     connection, _ = put_pairs(line, PAIRS)
-    other = await asyncpg.connect(line.url)
-    try:
-        async with other.transaction():
-            await other.execute("lock table meter_live, vehicle_live in access exclusive mode")
-            running = asyncio.create_task(line.pipeline.run())
+    async with held(line, "meter_live, vehicle_live") as running:
 
-            async def both_wait() -> bool:
-                return bool(
-                    await db.fetchval("select count(*) = 2 from pg_locks where not granted and database is not null")
-                )
+        async def both_wait() -> bool:
+            return bool(
+                await db.fetchval("select count(*) = 2 from pg_locks where not granted and database is not null")
+            )
 
-            await eventually(both_wait)
-            others = asyncio.all_tasks() - {running}
-            running.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await running
-            assert not {task for task in others & asyncio.all_tasks() if "_write" in repr(task.get_coro())}
-    finally:
-        await other.close()
+        await eventually(both_wait)
+        others = asyncio.all_tasks() - {running}
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert not {task for task in others & asyncio.all_tasks() if "_write" in repr(task.get_coro())}
     assert connection.acknowledged == []
     assert await counts(db) == (0, 0)
 
